@@ -1,0 +1,69 @@
+"""What plugins import, and all that they may import from msbench."""
+
+from __future__ import annotations
+
+from msbench._torchvision import import_torchvision
+from msbench.data.cache import build_once
+from msbench.data.dataset import Batch, Dataset, Part, Progress, Samples, TensorSamples
+from msbench.errors import UserError
+from msbench.hookspecs import hookimpl
+from msbench.models.base import Backbone, BackboneModule, Head
+from msbench.sparsity.budget import Budget
+from msbench.sparsity.criteria import Criterion
+from msbench.sparsity.groups import GroupLayer, Groups
+from msbench.sparsity.mask import Mask
+from msbench.sparsity.prox import AdaptiveProx, group_norms, prox_euclidean, prox_l1
+from msbench.tasks.attribute import AttributeTask
+from msbench.tasks.depth import DepthTask
+from msbench.tasks.edges import EdgesTask
+from msbench.tasks.normals import NormalsTask
+from msbench.tasks.segmentation import SegmentationTask
+from msbench.tasks.task import Evaluator, MetricSpec, Task
+from msbench.training.balancing import Equal, LossBalancer, Uncertainty
+from msbench.training.meta import Episode, MetaTraining, View, Weights
+from msbench.training.sparsifier import Sparsifier
+from msbench.training.stepping import Step
+from msbench.training.trainer import Trainer
+
+__all__ = [
+    "AdaptiveProx",
+    "AttributeTask",
+    "Backbone",
+    "BackboneModule",
+    "Batch",
+    "Budget",
+    "Criterion",
+    "Dataset",
+    "DepthTask",
+    "EdgesTask",
+    "Episode",
+    "Equal",
+    "Evaluator",
+    "GroupLayer",
+    "Groups",
+    "Head",
+    "LossBalancer",
+    "Mask",
+    "MetaTraining",
+    "MetricSpec",
+    "NormalsTask",
+    "Part",
+    "Progress",
+    "Samples",
+    "SegmentationTask",
+    "Sparsifier",
+    "Step",
+    "Task",
+    "TensorSamples",
+    "Trainer",
+    "Uncertainty",
+    "UserError",
+    "View",
+    "Weights",
+    "build_once",
+    "group_norms",
+    "hookimpl",
+    "import_torchvision",
+    "prox_euclidean",
+    "prox_l1",
+]

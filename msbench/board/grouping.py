@@ -1,0 +1,160 @@
+"""Which records may be ranked together. Rows of different boards never meet in one table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from typing import Any
+
+from msbench.board.load import Run
+from msbench.board.text import words
+from msbench.runs.record import DatasetPart, ModelPart, Record, TaskPart
+
+
+@dataclass(frozen=True)
+class BoardKey:
+    """What all records of a board share. None: a run that stopped before it got that far does not say."""
+
+    preset: str
+    metric_version: int
+    dataset: str | None
+    tasks: str | None
+    model: str | None
+    scope: str | None
+    unit: str | None
+    allowance: int | None
+
+    @classmethod
+    def of(cls, record: Record) -> BoardKey:
+        """The key of one record. The data's fingerprint counts as part of the dataset."""
+        dataset, model, budget, allowance = record.dataset, record.model, record.budget, record.allowance
+        tasks = sorted([task.name, task.kind] for task in record.tasks)
+        return cls(
+            preset=record.preset,
+            metric_version=record.metric_version,
+            dataset=canonical([dataset.name, dataset.params, record.hashes.get("data")]) if dataset else None,
+            tasks=canonical(tasks) if tasks else None,
+            model=canonical([model.name, model.backbone, model.head, model.params]) if model else None,
+            scope=budget.scope if budget else None,
+            unit=budget.unit if budget else None,
+            allowance=allowance.samples if allowance else None,
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part is known."""
+        return None not in astuple(self)
+
+    def fits(self, other: BoardKey) -> bool:
+        """Whether the parts that both keys know are equal."""
+        return all(a is None or b is None or a == b for a, b in zip(astuple(self), astuple(other), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """Runs that may be ranked together, and the dense controls they are measured against."""
+
+    key: BoardKey
+    runs: tuple[Run, ...]
+    dense: tuple[Run, ...]
+
+    @property
+    def everything(self) -> tuple[Run, ...]:
+        return (*self.dense, *self.runs)
+
+    @cached_property
+    def dataset(self) -> DatasetPart | None:
+        return next((run.record.dataset for run in self.everything if run.record.dataset), None)
+
+    @cached_property
+    def model(self) -> ModelPart | None:
+        return next((run.record.model for run in self.everything if run.record.model), None)
+
+    @cached_property
+    def tasks(self) -> Sequence[TaskPart]:
+        return next((run.record.tasks for run in self.everything if run.record.tasks), ())
+
+    @cached_property
+    def slug(self) -> str:
+        """A readable, unique and stable file name."""
+        parts = [
+            self.dataset and self.dataset.name,
+            self.model and self.model.name,
+            self.key.scope,
+            self.key.unit,
+        ]
+        readable = re.sub(r"[^a-z0-9]+", "-", "-".join(part or "unknown" for part in parts).lower()).strip("-")
+        return f"{readable[:80]}-{hashlib.sha256(canonical(astuple(self.key)).encode()).hexdigest()[:6]}"
+
+    @cached_property
+    def title(self) -> str:
+        """Dataset and model, for headings."""
+        dataset = self.dataset.name if self.dataset else "unknown dataset"
+        return f"{dataset}, {self.model.name}" if self.model else dataset
+
+    @property
+    def newest(self) -> str:
+        """When the newest record was made (ISO 8601)."""
+        return max(run.record.created for run in self.everything)
+
+
+def group(runs: Iterable[Run]) -> tuple[list[Board], list[Run]]:
+    """Boards by title, and the runs that stopped too early to say which of several boards is theirs."""
+    runs = list(runs)
+    dense_ids = {run.record.delta.dense_run for run in runs if run.record.delta}
+    controls = [run for run in runs if is_dense(run, dense_ids)]
+    others = [run for run in runs if not is_dense(run, dense_ids)]
+
+    # Complete keys make boards; the rest joins the only board that fits, or makes one where none does.
+    members: dict[BoardKey, list[Run]] = {}
+    unplaced: list[Run] = []
+    for run in sorted(others, key=lambda run: not BoardKey.of(run.record).complete):
+        _place(run, members, unplaced)
+
+    # A dense control belongs wherever it is referred to.
+    dense: dict[BoardKey, list[Run]] = {key: [] for key in members}
+    for control in controls:
+        users = [key for key, placed in members.items() if any(_refers(run, control) for run in placed)]
+        fitting = users or [key for key in members if key.fits(BoardKey.of(control.record))]
+        for key in fitting or [BoardKey.of(control.record)]:
+            members.setdefault(key, [])
+            dense.setdefault(key, []).append(control)
+
+    boards = [Board(key, tuple(placed), tuple(dense[key])) for key, placed in members.items()]
+    return sorted(boards, key=lambda board: (board.title, board.slug)), unplaced
+
+
+def is_dense(run: Run, dense_ids: Iterable[str]) -> bool:
+    """Whether a run is a dense control: others refer to it, or it is the plugin called dense."""
+    return run.run_id in dense_ids or run.record.sparsifier.base == "dense"
+
+
+def describe(key: BoardKey, board: Board) -> str:
+    """What sets this board apart from others of the same title, in words."""
+    tasks = words(task.name for task in board.tasks)
+    parts = [tasks, f"{key.scope} {key.unit}" if key.scope else "", f"preset {key.preset}"]
+    return " · ".join(part for part in parts if part)
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys: equal values, equal text."""
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _place(run: Run, members: dict[BoardKey, list[Run]], unplaced: list[Run]) -> None:
+    own = BoardKey.of(run.record)
+    fitting = [key for key in members if key.fits(own)]
+    if own.complete or not fitting:
+        members.setdefault(own, []).append(run)
+    elif len(fitting) == 1:
+        members[fitting[0]].append(run)
+    else:
+        unplaced.append(run)
+
+
+def _refers(run: Run, control: Run) -> bool:
+    return run.record.delta is not None and run.record.delta.dense_run == control.run_id

@@ -1,0 +1,239 @@
+"""Rows of a board: the runs of one sparsifier configuration under one budget, one run a seed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from msbench.board.grouping import Board, canonical
+from msbench.board.load import Run
+from msbench.board.statistics import Summary, summarize
+from msbench.board.text import percent, seeds
+from msbench.runs.record import (
+    BudgetPart,
+    CompressionPart,
+    LatencyPart,
+    MetricValue,
+    SparsifierPart,
+    SpeedupPart,
+)
+
+
+@dataclass(frozen=True, order=True)
+class Target:
+    """The budget that rows must share to be ranked against each other."""
+
+    order: int
+    asked: float
+    unstructured: bool
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One sparsifier configuration under one budget. `runs`: the newest of each seed, by seed."""
+
+    runs: tuple[Run, ...]
+    superseded: tuple[Run, ...]
+    dense: Mapping[int, Run]
+    reference: bool = False
+    """Whether other rows' target is what this row achieved."""
+
+    @property
+    def sparsifier(self) -> SparsifierPart:
+        return self.runs[0].record.sparsifier
+
+    @cached_property
+    def finished(self) -> tuple[Run, ...]:
+        return tuple(run for run in self.runs if run.finished)
+
+    @property
+    def broken(self) -> tuple[Run, ...]:
+        """Runs without a result."""
+        return tuple(run for run in self.runs if not run.finished)
+
+    @cached_property
+    def budget(self) -> BudgetPart | None:
+        return next((run.record.budget for run in (*self.finished, *self.runs) if run.record.budget), None)
+
+    @cached_property
+    def target(self) -> Target:
+        """The budget in a form that can be compared and shown."""
+        budget = self.budget
+        if budget is None:
+            return Target(3, 0.0, False, "unknown budget")
+        family = "structured" if budget.structured else "unstructured"
+        if budget.mode == "matched" or self.reference:
+            return Target(0, 0.0, not budget.structured, f"Matched budget, {family}")
+        if budget.mode == "share" and budget.asked is not None:
+            label = f"{percent(budget.asked)} of the {budget.scope}'s {budget.unit}, {family}"
+            return Target(1, budget.asked, not budget.structured, label)
+        return Target(2, 0.0, not budget.structured, f"Natural sparsity, {family}")
+
+    def summary(self, value: Callable[[Run], float | None]) -> Summary | None:
+        """Summary over the finished seeds that have this value."""
+        return summarize(found for run in self.finished if (found := value(run)) is not None)
+
+    def metric(self, task: str, metric: str) -> Summary | None:
+        """A test metric over seeds."""
+        return self.summary(lambda run: _value(run, task, metric))
+
+    def change(self, task: str, metric: str) -> Summary | None:
+        """Percent change of a test metric against the dense run of the same seed; positive is better."""
+        return self.summary(lambda run: relative_change(run, self.dense.get(run.record.seed), task, metric))
+
+    def task_delta(self, task: str) -> Summary | None:
+        """Δ_T of one task over seeds, in percent."""
+        return self.summary(lambda run: run.record.delta.per_task.get(task) if run.record.delta else None)
+
+    @property
+    def delta_mean(self) -> Summary | None:
+        return self.summary(lambda run: run.record.delta.mean if run.record.delta else None)
+
+    @property
+    def achieved(self) -> Summary | None:
+        """Achieved sparsity in [0, 1]."""
+        return self.summary(lambda run: run.record.budget.achieved if run.record.budget else None)
+
+    @property
+    def proven(self) -> bool:
+        """Whether every finished run's small network was shown equal to its masked one."""
+        return bool(self.finished) and all(run.record.proof and run.record.proof.equal for run in self.finished)
+
+    def compression(self, value: Callable[[CompressionPart], float]) -> Summary | None:
+        """A figure of the compression over seeds."""
+        return self.summary(lambda run: value(part) if (part := run.record.compression) else None)
+
+    def speedup(self, value: Callable[[SpeedupPart], float]) -> Summary | None:
+        """A figure of the speed-up over seeds."""
+        return self.summary(lambda run: value(part) if (part := run.record.speedup) else None)
+
+    def latencies(self, device: str) -> list[LatencyPart]:
+        """Measurements on "cpu" or "cuda", one a seed where there is one."""
+        parts = (run.record.speedup.measured.get(device) for run in self.finished if run.record.speedup)
+        return [part for part in parts if part is not None]
+
+    def measured(self, device: str) -> Summary | None:
+        """Measured speed-up on a device over seeds."""
+        return summarize(part.ratio for part in self.latencies(device))
+
+    @cached_property
+    def objections(self) -> list[str]:
+        """Why this row may not be ranked, in words; empty when it may."""
+        found = []
+        for run in self.runs:
+            if run.record.status != "ok":
+                reason = f": {run.record.reason}" if run.record.reason else ""
+                found.append(f"seed {run.record.seed} {run.record.status.replace('_', ' ')}{reason}")
+            if self._initial_weights_differ(run):
+                found.append(f"seed {run.record.seed} did not start from the dense run's initial weights")
+        return found
+
+    def _initial_weights_differ(self, run: Run) -> bool:
+        dense = self.dense.get(run.record.seed)
+        ours, theirs = (r and r.record.hashes.get("initial_weights") for r in (run, dense))
+        return bool(ours and theirs and ours != theirs)
+
+
+def _value(run: Run, task: str, metric: str) -> float | None:
+    found = run.record.metrics.get(task, {}).get(metric)
+    return found.value if found else None
+
+
+def relative_change(run: Run, dense: Run | None, task: str, metric: str) -> float | None:
+    """Percent change against the dense run, positive when better; None without one or where dense is zero."""
+    ours = run.record.metrics.get(task, {}).get(metric)
+    base = _value(dense, task, metric) if dense else None
+    if ours is None or not base:
+        return None
+    change = 100.0 * (ours.value - base) / abs(base)
+    return change if ours.better == "higher" else -change
+
+
+def metric_specs(board: Board) -> dict[str, dict[str, MetricValue]]:
+    """Task name to its metrics, headline first, each with a value of some run as an example."""
+    specs: dict[str, dict[str, MetricValue]] = {task.name: {} for task in board.tasks}
+    for run in board.everything:
+        for task in board.tasks:
+            known = run.record.metrics.get(task.name, {})
+            names = sorted(known, key=lambda name: name != task.headline)
+            for name in names:
+                specs[task.name].setdefault(name, known[name])
+    return specs
+
+
+def dense_row(board: Board) -> Row | None:
+    """The dense control, aggregated over seeds."""
+    if not board.dense:
+        return None
+    newest, superseded = _newest_per_seed(board.dense)
+    return Row(newest, superseded, {run.record.seed: run for run in newest})
+
+
+def build_rows(board: Board) -> list[Row]:
+    """Every row but the dense control, best Δ_T first."""
+    references = {run.record.budget.reference for run in board.runs if run.record.budget}
+    control = dense_row(board)
+    dense = control.dense if control else {}
+    by_method: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    for run in board.runs:
+        sparsifier = run.record.sparsifier
+        method = canonical([sparsifier.name, sparsifier.plugin, sparsifier.version, sparsifier.params])
+        by_method[method][_budget_key(run, references)].append(run)
+
+    rows = []
+    for by_budget in by_method.values():
+        _adopt_unbudgeted(by_budget)
+        for runs in by_budget.values():
+            newest, superseded = _newest_per_seed(runs)
+            reference = any(run.run_id in references for run in newest)
+            rows.append(Row(newest, superseded, dense, reference))
+    return sorted(rows, key=_row_order)
+
+
+def status_of(row: Row) -> tuple[Literal["good", "bad", "warn"], str]:
+    """Tone and words of a row's status: the worst of its runs, with seeds when they differ."""
+    by_status: dict[str, list[int]] = defaultdict(list)
+    for run in row.runs:
+        by_status[run.record.status].append(run.record.seed)
+    bad = {status: numbers for status, numbers in by_status.items() if status != "ok"}
+    if not bad:
+        return "good", "ok"
+    whole = len(by_status) == 1
+    parts = [_words(status) + ("" if whole else f" (seed {seeds(numbers)})") for status, numbers in bad.items()]
+    return ("warn" if row.finished else "bad"), ", ".join(parts)
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")
+
+
+def _budget_key(run: Run, references: set[str | None]) -> str:
+    budget = run.record.budget
+    if budget is None:
+        return ""
+    if run.run_id in references or budget.mode == "matched":
+        return "matched"
+    return canonical([budget.mode, budget.asked])
+
+
+def _adopt_unbudgeted(by_budget: dict[str, list[Run]]) -> None:
+    """Runs that failed before their budget was known join their method's only other row."""
+    if "" in by_budget and len(by_budget) == 2:
+        orphans = by_budget.pop("")
+        next(iter(by_budget.values())).extend(orphans)
+
+
+def _newest_per_seed(runs: Iterable[Run]) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+    """The newest run of each seed, and the older ones."""
+    ordered = sorted(runs, key=lambda run: (run.record.seed, run.record.created, run.run_id))
+    newest = {run.record.seed: run for run in ordered}
+    return tuple(newest.values()), tuple(run for run in ordered if run not in newest.values())
+
+
+def _row_order(row: Row) -> tuple:
+    delta = row.delta_mean
+    return (not row.finished, row.target, -delta.mean if delta else float("inf"), row.sparsifier.name)

@@ -1,0 +1,148 @@
+"""Tables of a board, ready to be written as HTML: the main one, and every metric of each task."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from msbench.board.cells import Cell, device_name, mean_cell, set_up
+from msbench.board.columns import Column, first_direction, main_columns, metric_notes
+from msbench.board.ranking import BoardRows
+from msbench.board.rows import Row, Target
+
+Role = Literal["dense", "reference", ""]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table. `notes` numbers the sparsifier's rulings; a row without a result has no cells."""
+
+    row: Row
+    cells: tuple[Cell, ...]
+    role: Role = ""
+    best: bool = False
+    notes: tuple[int, ...] = ()
+    variant: str = ""
+    """What tells this row from others of the same sparsifier; empty when there is no other."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Lines that share one target; sorting stays inside. The dense control's has no title."""
+
+    title: str
+    lines: tuple[Line, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class MainTable:
+    """The main table. `notes` are the runs' rulings, numbered from 1; `devices` what was measured where."""
+
+    columns: tuple[Column, ...]
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...]
+    devices: Mapping[str, tuple[str, ...]]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Column groups and how many columns each spans."""
+        spans: list[tuple[str, int]] = []
+        for column in self.columns:
+            if spans and spans[-1][0] == column.group:
+                spans[-1] = (column.group, spans[-1][1] + 1)
+            else:
+                spans.append((column.group, 1))
+        return spans
+
+
+@dataclass(frozen=True)
+class DetailTable:
+    """Every metric of one task."""
+
+    task: str
+    kind: str
+    columns: tuple[tuple[str, tuple[str, ...], str], ...]
+    """Key, header lines, first sort direction."""
+    lines: tuple[Line, ...]
+    targets: bool
+    """Whether there are several targets, so that each line must name its own."""
+
+
+def main_table(data: BoardRows) -> MainTable:
+    """The dense control, one section a target, and at the bottom what has no result."""
+    columns = main_columns(data)
+    notes = list(dict.fromkeys(note for row in data.rows for note in row.sparsifier.notes))
+    sections = [Section("", (_line(data, data.dense, columns, notes),))] if data.dense else []
+    by_target: dict[Target, list[Line]] = defaultdict(list)
+    for row in data.rows:
+        if row.finished:
+            by_target[row.target].append(_line(data, row, columns, notes))
+    sections += [_section(target, by_target[target]) for target in sorted(by_target)]
+    broken = tuple(_line(data, row, columns, notes) for row in data.rows if not row.finished)
+    if broken:
+        sections.append(Section("No result", broken, "kept here with the reason"))
+    return MainTable(tuple(columns), tuple(sections), tuple(notes), _devices(data))
+
+
+def detail_tables(data: BoardRows) -> list[DetailTable]:
+    """Every test metric of every task, mean and spread over seeds."""
+    tables = []
+    targets = {row.target for row in data.rows if row.finished}
+    for task in data.board.tasks:
+        specs = data.specs[task.name]
+        decimals = {name: data.decimals(task.name, name) for name in specs}
+        lines = []
+        for row in data.shown:
+            values = tuple(mean_cell(row.metric(task.name, name), decimals[name]) for name in specs)
+            lines.append(Line(row, values, _role(data, row), variant=_variant(data, row)))
+        columns = tuple(
+            (name, metric_notes(spec, decimals[name]), first_direction(spec)) for name, spec in specs.items()
+        )
+        if columns:
+            tables.append(DetailTable(task.name, task.kind, columns, tuple(lines), len(targets) > 1))
+    return tables
+
+
+def _line(data: BoardRows, row: Row, columns: Sequence[Column], notes: Sequence[str]) -> Line:
+    rank = data.ranks.get(row)
+    return Line(
+        row=row,
+        cells=tuple(column.make(row) for column in columns) if row.finished else (),
+        role=_role(data, row),
+        best=rank is not None and rank[0] == 1,
+        notes=tuple(notes.index(note) + 1 for note in row.sparsifier.notes if note in notes),
+        variant=_variant(data, row),
+    )
+
+
+def _variant(data: BoardRows, row: Row) -> str:
+    """The parameters in which rows of the same sparsifier name differ."""
+    params = row.sparsifier.params
+    others = [other.sparsifier.params for other in data.rows if other.sparsifier.name == row.sparsifier.name]
+    differing = (key for key in params if any(other.get(key) != params[key] for other in others))
+    return ", ".join(f"{key}={params[key]}" for key in differing)
+
+
+def _role(data: BoardRows, row: Row) -> Role:
+    return "dense" if row is data.dense else "reference" if row.reference else ""
+
+
+def _section(target: Target, lines: Sequence[Line]) -> Section:
+    reference = next((line.row.sparsifier.name for line in lines if line.role == "reference"), "")
+    note = f"target: what {reference} achieved with the same seed" if reference else ""
+    if target.order == 2:
+        note = "each method stops where it likes, so these rows are not ranked against each other"
+    return Section(target.label, tuple(lines), note)
+
+
+def _devices(data: BoardRows) -> dict[str, tuple[str, ...]]:
+    """Device kind to the set-ups that were measured, in words."""
+    found = {}
+    for kind in data.devices():
+        setups = {set_up(part) for row in data.shown for part in row.latencies(kind)}
+        if setups:
+            found[device_name(kind)] = tuple(sorted(setups))
+    return found

@@ -1,0 +1,33 @@
+"""`msbench leaderboard`: the pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from msbench.cli import options as o
+
+app = typer.Typer(help="The static leaderboard.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def group() -> None:
+    """The static leaderboard."""
+
+
+@app.command("build")
+def build(
+    results: o.Results = None,
+    out: Path | None = typer.Option(None, "-o", "--out", help="Folder to write. [RESULTS/leaderboard]"),
+) -> None:
+    """Build the pages from every record in the store.
+
+    Example: msbench leaderboard build
+    """
+    from msbench.board.build import build as build_pages
+    from msbench.runs.store import Store
+
+    store = Store(o.results_folder(results))
+    index = build_pages(store.runs, out or store.leaderboard)
+    typer.echo(f"Leaderboard: {index.resolve()}")

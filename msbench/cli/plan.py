@@ -1,0 +1,45 @@
+"""`msbench plan`: what a run with the same arguments would do."""
+
+from __future__ import annotations
+
+from msbench.cli import options as o
+
+
+def plan(
+    sparsifier: o.Sparsifiers,
+    overrides: o.Overrides = None,
+    budget: o.Budget = None,
+    dataset: o.DatasetName = None,
+    model: o.ModelName = None,
+    seeds: o.Seeds = 1,
+    seed: o.Seed = None,
+    preset: o.Preset = None,
+    plugin: o.PluginSources = None,
+    results: o.Results = None,
+) -> None:
+    """Show what would run, what is in the store, and about how long it takes and how much disk it needs.
+
+    Example: msbench plan -s all --seeds 3
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from msbench.plugins import load_plugins
+    from msbench.runs.estimate import estimate
+    from msbench.runs.plan import make_plan
+    from msbench.runs.store import Store, default_cache
+
+    plugins = load_plugins(plugin or [])
+    experiment = o.compose_experiment(plugins, sparsifier, budget, dataset, model, seeds, seed, preset, overrides)
+    store = Store(o.results_folder(results))
+    command = o.typed_command(dataset, model, preset, plugin, overrides)
+    planned = make_plan(plugins, experiment, store, default_cache(), command)
+    table = Table("run", "budget", "waits for", "state", box=None, header_style="bold")
+    for item in planned:
+        asked = item.config.budget
+        level = f"{asked.share:g}" if asked.share is not None else asked.mode
+        table.add_row(item.run_id, level, item.reference or "", "in the store" if item.cached else "to run")
+    console = Console()
+    console.print(table)
+    missing = sum(not item.cached for item in planned)
+    console.print(f"{missing} to run, {len(planned) - missing} in the store. {estimate(planned, store)}")

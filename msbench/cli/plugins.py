@@ -1,0 +1,94 @@
+"""`msbench plugins`: what is installed, and what each plugin can be told."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import typer
+
+from msbench.cli import options as o
+
+app = typer.Typer(help="What is installed, its parameters and papers.", no_args_is_help=False, rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_()
+
+
+@app.command("list")
+def list_(plugin: o.PluginSources = None) -> None:
+    """List everything that is installed, and what failed to load with its traceback.
+
+    Example: msbench plugins list
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from msbench.plugins import load_plugins
+
+    plugins = load_plugins(plugin or [])
+    console = Console()
+    table = Table("kind", "name", "plugin", "version", "what", box=None, header_style="bold")
+    for kind, components in plugins.components.items():
+        for component in components.values():
+            table.add_row(kind, component.name, component.plugin, component.version, _summary(component.cls))
+    console.print(table)
+    for broken in plugins.broken:
+        console.print(f"\nFailed to load {broken.plugin}: {broken.error}\n{broken.traceback}", markup=False)
+
+
+@app.command("show")
+def show(name: str, plugin: o.PluginSources = None) -> None:
+    """Show one plugin class: what it does, its paper, its parameters with types and defaults.
+
+    Example: msbench plugins show meta_sparsity
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from msbench.errors import UserError, nearest
+    from msbench.plugins import load_plugins
+
+    plugins = load_plugins(plugin or [])
+    found = [kind[name] for kind in plugins.components.values() if name in kind]
+    if not found:
+        known = [other for kind in plugins.components.values() for other in kind]
+        raise UserError(f"unknown plugin class {name!r}: {nearest(name, known)}")
+    console = Console()
+    for component in found:
+        cls = component.cls
+        console.print(f"{component.kind} {name} ({component.plugin} {component.version})\n", highlight=False)
+        console.print(_cleaned(cls), markup=False, highlight=False)
+        if getattr(cls, "paper", ""):
+            console.print(f"\nPaper: {cls.paper}", markup=False, highlight=False)
+        if getattr(cls, "variants", {}):
+            console.print("\nNamed variants:", highlight=False)
+            for variant, params in cls.variants.items():
+                given = ", ".join(f"{key}={value}" for key, value in params.items())
+                console.print(f"  {variant}: {given}", markup=False, highlight=False)
+        table = Table("parameter", "type", "default", box=None, header_style="bold")
+        hints = typing.get_type_hints(cls, include_extras=False)
+        for parameter in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
+            table.add_row(parameter.name, _type_name(hints[parameter.name]), repr(parameter.default))
+        if table.row_count:
+            console.print()
+            console.print(table)
+
+
+def _summary(cls: type) -> str:
+    return _cleaned(cls).partition("\n")[0]
+
+
+def _cleaned(cls: type) -> str:
+    import inspect
+
+    return inspect.cleandoc(cls.__doc__ or "")
+
+
+def _type_name(hint: object) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return " | ".join(str(value) for value in typing.get_args(hint))
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

@@ -1,0 +1,69 @@
+"""`msbench results`: the store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from msbench.cli import options as o
+
+app = typer.Typer(help="The store: list, show and export records.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_(results: o.Results = None) -> None:
+    """List every finished run.
+
+    Example: msbench results list
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from msbench.runs.store import Store
+
+    store = Store(o.results_folder(results))
+    table = Table("run", "status", "sparsity", "Δ_T %", "created", box=None, header_style="bold")
+    for run_id in store.ids():
+        record = store.find(run_id)
+        assert record is not None
+        sparsity = f"{record.sparsity.parameters:.1%}" if record.sparsity else "n/a"
+        delta = f"{record.delta.mean:+.2f}" if record.delta else "n/a"
+        table.add_row(run_id, record.status, sparsity, delta, record.created)
+    Console().print(table if table.row_count else f"No runs in {store.root}.")
+
+
+@app.command("show")
+def show(run: str, results: o.Results = None) -> None:
+    """Print one record as JSON; RUN is a run's id or any part of it that is unique.
+
+    Example: msbench results show meta_sparsity-rooms-quick-natural-s0
+    """
+    from msbench.runs.store import Store
+
+    store = Store(o.results_folder(results))
+    record = store.find(store.resolve(run))
+    assert record is not None
+    typer.echo(json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False))
+
+
+@app.command("export")
+def export(
+    out: Path = typer.Argument(help="A .csv, .json or .parquet file."),
+    results: o.Results = None,
+) -> None:
+    """Export all records: one flat row a run as CSV or parquet, or the whole records as JSON.
+
+    Example: msbench results export results.csv
+    """
+    from msbench.errors import UserError
+    from msbench.runs.export import export_records
+    from msbench.runs.store import Store
+
+    kinds: dict[str, Literal["csv", "json", "parquet"]] = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
+    if out.suffix not in kinds:
+        raise UserError(f"{out}: name a file that ends in {', '.join(kinds)}")
+    count = export_records(Store(o.results_folder(results)), out, kinds[out.suffix])
+    typer.echo(f"Wrote {count} records to {out}")

@@ -1,0 +1,64 @@
+"""`msbench run`: run what is not in the store, print the table, build the leaderboard."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+
+from msbench.cli import options as o
+
+
+def run(
+    sparsifier: o.Sparsifiers,
+    overrides: o.Overrides = None,
+    budget: o.Budget = None,
+    dataset: o.DatasetName = None,
+    model: o.ModelName = None,
+    seeds: o.Seeds = 1,
+    seed: o.Seed = None,
+    preset: o.Preset = None,
+    plugin: o.PluginSources = None,
+    results: o.Results = None,
+    jobs: int | None = typer.Option(None, help="Runs at a time. [one a core, or one a GPU]", min=1),
+    timeout: float | None = typer.Option(None, help="Seconds that one run may take.", min=0),
+) -> None:
+    """Run sparsifiers under one budget, measure them and build the leaderboard.
+
+    Example: msbench run -s meta_sparsity -s one_shot_magnitude --budget matched --seeds 3
+    """
+    from rich.console import Console
+
+    from msbench.board.terminal import render_text
+    from msbench.cli.display import make_display
+    from msbench.plugins import load_plugins
+    from msbench.runs.store import default_cache
+    from msbench.runs.suite import run_experiment
+
+    started = time.monotonic()
+    engine = [f"engine.{key}={value}" for key, value in (("jobs", jobs), ("timeout", timeout)) if value is not None]
+    plugins = load_plugins(plugin or [])
+    experiment = o.compose_experiment(
+        plugins, sparsifier, budget, dataset, model, seeds, seed, preset, [*(overrides or []), *engine]
+    )
+    console = Console()
+    with make_display(console) as display:
+        outcome = run_experiment(
+            plugins,
+            experiment,
+            results=o.results_folder(results),
+            cache=default_cache(),
+            command=o.typed_command(dataset, model, preset, plugin, overrides),
+            sources=plugin or [],
+            display=display,
+            progress=display.preparing,
+        )
+    console.print(render_text(outcome.records.values()))
+    cached = sum(planned.cached for planned in outcome.plan)
+    if cached == len(outcome.plan):
+        console.print(f"Nothing to run: all {cached} runs are in the store.")
+    else:
+        console.print(f"Ran {len(outcome.plan) - cached}, found {cached} in the store.")
+    console.print(f"{time.monotonic() - started:.0f} s. Leaderboard: {outcome.leaderboard.resolve()}", soft_wrap=True)
+    if not outcome.good:
+        raise typer.Exit(1)

@@ -1,0 +1,61 @@
+"""Cache folders that are there whole or not at all, also with several processes and killed builds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+from msbench.errors import UserError
+
+
+def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
+    """`folder`, made by `build(aside)` unless it is there already.
+
+    `build` fills an empty sibling folder that is then renamed into place, under a lock that other processes
+    wait for. What a killed build has left aside is swept away by the next one. Raises UserError where the
+    cache cannot be written; whatever `build` raises passes through, and leaves nothing behind.
+    """
+    if folder.is_dir():
+        return folder
+    aside = folder.with_name(f".{folder.name}.partial")
+    lock = FileLock(_make_parent(folder) / f".{folder.name}.lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise _unwritable(folder.parent, error) from error
+    try:
+        if not folder.is_dir():
+            _build_aside(aside, build)
+            os.replace(aside, folder)
+    finally:
+        lock.release()
+    return folder
+
+
+def _make_parent(folder: Path) -> Path:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder.parent, error) from error
+    return folder.parent
+
+
+def _build_aside(aside: Path, build: Callable[[Path], None]) -> None:
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        build(aside)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    reason = error.strerror or str(error)
+    return UserError(
+        f"cannot write to the data cache {folder}: {reason}; name another folder with MSBENCH_CACHE"
+    )

@@ -1,0 +1,119 @@
+"""What a dataset is to msbench: named tasks, three parts, canonical batches, a fingerprint."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from msbench.tasks.task import Task
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, what is being done)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Canonical batch.
+
+    image: float32 [B, 3, H, W], RGB in [0, 1].
+    target: per task, in the form that its class documents (for example int64 [B, H, W], 255 = ignore).
+    valid: per task, bool of the target's spatial shape ([B, H, W], or [B] for attributes): what counts.
+    """
+
+    image: Tensor
+    target: Mapping[str, Tensor]
+    valid: Mapping[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(
+            self.image.to(device, non_blocking=True),
+            {name: value.to(device, non_blocking=True) for name, value in self.target.items()},
+            {name: value.to(device, non_blocking=True) for name, value in self.valid.items()},
+        )
+
+
+class Samples(ABC):
+    """One part of a dataset. `batch` must be free of randomness: order and augmentation belong to the trainer."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def batch(self, indices: Tensor) -> Batch:
+        """The samples at these positions (int64 [B]), in this order, unaugmented."""
+
+
+class TensorSamples(Samples):
+    """Samples that fit into memory. `image` is uint8 [N, 3, H, W]; targets and masks in any compact dtype.
+
+    Targets stored as uint8 (labels) come out as int64, float16 ones as float32.
+    """
+
+    def __init__(self, image: Tensor, target: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> None:
+        if image.dtype != torch.uint8 or image.ndim != 4:
+            raise ValueError(f"image: expected uint8 [N, 3, H, W], got {image.dtype} {tuple(image.shape)}")
+        for name, value in target.items():
+            if len(value) != len(image) or len(valid[name]) != len(image):
+                raise ValueError(f"task {name!r}: {len(value)} targets for {len(image)} images")
+        self.image, self.target, self.valid = image, dict(target), dict(valid)
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def batch(self, indices: Tensor) -> Batch:
+        return Batch(
+            self.image[indices].float().div_(255.0),
+            {name: _widen(value[indices]) for name, value in self.target.items()},
+            {name: value[indices].bool() for name, value in self.valid.items()},
+        )
+
+
+def _widen(value: Tensor) -> Tensor:
+    if value.dtype == torch.uint8:
+        return value.long()
+    return value.float() if value.is_floating_point() else value
+
+
+class Dataset(ABC):
+    """A dataset plugin: a dataclass whose fields are its configuration (`data.FIELD=value`).
+
+    `prepare` does whatever must be done once (render, verify, pack) and is safe to call from several processes;
+    `samples` is called after it. The test part is read by the host only.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str] = ""
+    licence: ClassVar[str] = ""
+    synthetic: ClassVar[bool] = False
+
+    @abstractmethod
+    def tasks(self) -> tuple[Task, ...]:
+        """Every task that this dataset can supervise, in canonical order. The first ones are the default."""
+
+    def default_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks used when the configuration names none."""
+        return tuple(task.name for task in self.tasks())
+
+    @abstractmethod
+    def prepare(self, cache: Path, progress: Progress) -> None:
+        """Make the data ready below `cache` (atomically, under a lock), or raise UserError."""
+
+    @abstractmethod
+    def samples(self, part: Part, cache: Path) -> Samples:
+        """One part of the data, after `prepare(cache)`."""
+
+    @abstractmethod
+    def fingerprint(self, cache: Path) -> str:
+        """Hex digest of what the samples are made of: content, or the generator's sources and parameters."""

@@ -1,0 +1,60 @@
+"""From a run's configuration to objects: dataset, tasks, model."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import nn
+
+from msbench.config import ModelConfig, PartConfig, RunConfig, build_part
+from msbench.data.dataset import Dataset
+from msbench.models.base import BackboneModule
+from msbench.models.multitask import MultiTaskModel
+from msbench.plugins import Plugins
+from msbench.tasks.task import Task
+
+
+def build_dataset(plugins: Plugins, data: PartConfig) -> Dataset:
+    """The dataset plugin with its parameters."""
+    dataset: Dataset = build_part(plugins.get("dataset", data.name), data.params)
+    return dataset
+
+
+def build_tasks(dataset: Dataset, names: tuple[str, ...]) -> tuple[Task, ...]:
+    """The tasks of a run, in the dataset's order."""
+    return tuple(task for task in dataset.tasks() if task.name in names)
+
+
+def build_model(plugins: Plugins, config: ModelConfig, tasks: tuple[Task, ...], seed: int) -> MultiTaskModel:
+    """A freshly initialised network; its weights depend on the seed alone.
+
+    torch's default generator is used for the initialisation and put back as it was.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone: BackboneModule = build_part(
+            plugins.get("backbone", config.backbone.name), config.backbone.params
+        ).build()
+        heads: dict[str, nn.Module] = {}
+        for task in tasks:
+            part = config.head if task.head == "dense" else config.vector_head
+            head = build_part(plugins.get("head", part.name), part.params)
+            heads[task.name] = head.build(backbone, task.channels)
+    return MultiTaskModel(backbone, heads, dense=[task.name for task in tasks if task.head == "dense"])
+
+
+def rebuild(plugins: Plugins, config: RunConfig) -> tuple[Dataset, tuple[Task, ...], MultiTaskModel]:
+    """Everything that a stored configuration describes, with initial weights."""
+    dataset = build_dataset(plugins, config.data)
+    tasks = build_tasks(dataset, config.tasks)
+    return dataset, tasks, build_model(plugins, config.model, tasks, config.seed)
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 of every parameter and buffer, by name."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

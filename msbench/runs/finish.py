@@ -1,0 +1,136 @@
+"""After training, on a quiet machine: shrink the network, prove it equal, measure it, compare it with dense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+
+from msbench.config import RunConfig
+from msbench.measure.flops import multiply_adds, theoretical_speedup
+from msbench.measure.latency import Latency, measure
+from msbench.models.multitask import MultiTaskModel
+from msbench.plugins import Plugins
+from msbench.runs.build import rebuild
+from msbench.runs.record import CompressionPart, DeltaPart, LatencyPart, ProofPart, Record, SpeedupPart
+from msbench.sparsity.compaction import Compaction, compact, prove
+from msbench.sparsity.mask import Mask
+from msbench.tasks.delta import delta
+from msbench.tasks.task import MetricSpec
+
+PROOF_TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+MEASURE_SECONDS = 3.0
+"""Most that one alternating measurement takes."""
+
+
+def finish(plugins: Plugins, record: Record, folder: Path, dense: Record | None) -> Record:
+    """The record completed with compression, proof, speed-up and Δ_T; `folder` holds its weights and mask."""
+    config = RunConfig.model_validate(record.config)
+    _, _, model = rebuild(plugins, config)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    model.eval()
+    path = folder / "mask.safetensors"
+    mask = Mask.load(path) if path.is_file() else Mask({})
+    assert record.dataset is not None
+    example = torch.rand(1, *record.dataset.image, generator=torch.Generator().manual_seed(0))
+
+    compaction = compact(model, mask, example)
+    small = compaction.model.eval()
+    record.proof = _prove(model, compaction, example)
+    if record.proof.equal:
+        record.compression = _compression(model, small)
+        record.speedup = _speedup(model, small, mask, example, config)
+    elif record.status == "ok":
+        record.status, record.reason = "inexact", record.proof.reason
+    if dense is not None:
+        record.delta = _delta(record, dense)
+    return record
+
+
+def _prove(model: MultiTaskModel, compaction: Compaction, example: torch.Tensor) -> ProofPart:
+    """Masked against compact on random images of two sizes."""
+    generator = torch.Generator().manual_seed(1)
+    _, channels, height, width = example.shape
+    sizes = [(2, height, width), (1, height + 8, width + 16)]
+    inputs = [torch.rand(n, channels, h, w, generator=generator) for n, h, w in sizes]
+    proof = prove(model, compaction.model, inputs, PROOF_TOLERANCE, exact=compaction.exact)
+    return ProofPart(
+        equal=proof.equal and not compaction.reason,
+        max_abs_diff=dict(proof.max_abs_diff),
+        per_task={task: dict(found) for task, found in proof.per_task.items()},
+        tolerance=dict(proof.tolerance),
+        reason=compaction.reason or proof.reason,
+    )
+
+
+def _compression(model: torch.nn.Module, small: torch.nn.Module) -> CompressionPart:
+    counts = [sum(parameter.numel() for parameter in module.parameters()) for module in (model, small)]
+    sizes = [len(save({n: v.contiguous() for n, v in m.state_dict().items()})) for m in (model, small)]
+    return CompressionPart(
+        parameters=counts[0] / max(counts[1], 1),
+        bytes=sizes[0] / sizes[1],
+        dense_parameters=counts[0],
+        compact_parameters=counts[1],
+        dense_bytes=sizes[0],
+        compact_bytes=sizes[1],
+    )
+
+
+def _speedup(
+    model: MultiTaskModel, small: torch.nn.Module, mask: Mask, example: torch.Tensor, config: RunConfig
+) -> SpeedupPart:
+    macs = multiply_adds(model, example), multiply_adds(small, example)
+    measured: dict[str, LatencyPart | None] = {"cpu": _latency(model, small, example, "cpu", config.engine.threads)}
+    gpu = torch.cuda.is_available()
+    measured["cuda"] = _latency(model, small, example, "cuda", config.engine.threads) if gpu else None
+    return SpeedupPart(
+        theoretical=theoretical_speedup(model, mask, example),
+        macs=macs[0] / max(macs[1], 1),
+        dense_macs=macs[0],
+        compact_macs=macs[1],
+        measured=measured,
+    )
+
+
+def _latency(
+    model: torch.nn.Module, small: torch.nn.Module, example: torch.Tensor, device: str, threads: int
+) -> LatencyPart:
+    found: Latency = measure(model, small, example, budget_s=MEASURE_SECONDS, threads=threads, device=device)
+    return LatencyPart(
+        device=found.device,
+        ratio=found.ratio,
+        q25=found.q25,
+        q75=found.q75,
+        dense_s=found.dense_s,
+        compact_s=found.compact_s,
+        rounds=found.rounds,
+        threads=found.threads,
+        batch=found.batch,
+        size=list(found.size),
+        dtype=found.dtype,
+        load=found.load,
+        noisy=found.noisy,
+    )
+
+
+def _delta(record: Record, dense: Record) -> DeltaPart:
+    specs = {
+        task: {
+            name: MetricSpec(metric.better, metric.label, metric.unit, metric.in_delta)
+            for name, metric in metrics.items()
+        }
+        for task, metrics in record.metrics.items()
+    }
+    found = delta(_values(record), _values(dense), specs)
+    return DeltaPart(
+        dense_run=dense.run_id,
+        per_task=dict(found.per_task),
+        mean=found.mean,
+        sum=found.sum,
+        worst_task=found.worst_task,
+    )
+
+
+def _values(record: Record) -> dict[str, dict[str, float]]:
+    return {task: {name: m.value for name, m in metrics.items()} for task, metrics in record.metrics.items()}

@@ -1,0 +1,9 @@
+"""Turn a masked network into a smaller dense one with the same outputs, and prove that they are the same."""
+
+from __future__ import annotations
+
+from msbench.sparsity.compaction.compact import Compaction, Report, compact
+from msbench.sparsity.compaction.inplace import fold_batchnorm
+from msbench.sparsity.compaction.proof import Proof, prove
+
+__all__ = ["Compaction", "Proof", "Report", "compact", "fold_batchnorm", "prove"]

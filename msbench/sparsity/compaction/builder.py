@@ -1,0 +1,193 @@
+"""The graph of the compact network while it grows: which channels of each old value it has, and where."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from msbench.sparsity.compaction.facts import Facts, Kind
+
+
+@dataclass(frozen=True)
+class Part:
+    """A node of the compact graph and the channels of the old value that it holds, in ascending order."""
+
+    node: fx.Node
+    channels: Tensor
+
+
+@dataclass
+class Builder:
+    """Issues operations into `graph`; what they call collects in `attributes`, by dotted name.
+
+    A node's meta["static"] tells that it depends on the image's size at most: its batch size is 1, and
+    `hoist` has it computed once a size. meta["size"] marks the sizes themselves.
+    """
+
+    facts: Mapping[fx.Node, Facts | None]
+    graph: fx.Graph = field(default_factory=fx.Graph)
+    attributes: dict[str, nn.Module | Tensor] = field(default_factory=dict)
+    raw: dict[fx.Node, Any] = field(default_factory=dict)
+    """Old nodes without channels (sizes, scalars) to what stands for them here."""
+    _parts: dict[tuple[fx.Node, Kind], Part] = field(default_factory=dict)
+    _selected: dict[tuple[fx.Node, bytes], fx.Node] = field(default_factory=dict)
+    _ones: dict[fx.Node, fx.Node] = field(default_factory=dict)
+    _sizes: dict[tuple[fx.Node, int], fx.Node] = field(default_factory=dict)
+
+    def facts_of(self, old: fx.Node) -> Facts:
+        """The facts of an old value that has channels."""
+        facts = self.facts[old]
+        assert facts is not None, old
+        return facts
+
+    # issuing operations
+
+    def call(
+        self, target: Callable[..., Any] | str, *args: Any, static: bool | None = None, **kwargs: Any
+    ) -> fx.Node:
+        """A function, or the tensor method of that name; static by default when all its inputs are."""
+        if isinstance(target, str):
+            node = self.graph.call_method(target, args, kwargs)
+        else:
+            node = self.graph.call_function(target, args, kwargs)
+        return self._mark(node, static)
+
+    def module(
+        self, name: str, module: nn.Module, *args: Any, static: bool | None = None, **kwargs: Any
+    ) -> fx.Node:
+        """A call of `module`, kept under its old name where that is possible."""
+        self.attributes[name] = module
+        return self._mark(self.graph.call_module(name, args, kwargs), static)
+
+    def buffer(self, value: Tensor, name: str = "") -> fx.Node:
+        """A constant of the network."""
+        name = name or f"constants.c{sum(name.startswith('constants.') for name in self.attributes)}"
+        self.attributes[name] = value
+        return self._mark(self.graph.get_attr(name), True)
+
+    def output(self, values: Any) -> None:
+        """Declare what the network returns; the last thing to issue."""
+        self._mark(self.graph.output(values), False)
+
+    def _mark(self, node: fx.Node, static: bool | None) -> fx.Node:
+        inputs = node.all_input_nodes
+        node.meta["static"] = all(source.meta["static"] for source in inputs) if static is None else static
+        return node
+
+    # values
+
+    def image(self, name: str) -> fx.Node:
+        """Declare the network's input; the first thing to issue."""
+        return self._mark(self.graph.placeholder(name), False)
+
+    def put(self, old: fx.Node, kind: Kind, channels: Tensor, node: fx.Node) -> None:
+        """State that `node` holds these channels [C] of `old`, all of one kind."""
+        self._parts[old, kind] = Part(node, channels)
+
+    def carried(self, old: fx.Node, kind: Kind) -> Tensor:
+        """Which channels of this kind exist: booleans [C]."""
+        part = self._parts.get((old, kind))
+        return torch.zeros_like(self.facts_of(old).computed) if part is None else part.channels
+
+    def select(self, old: fx.Node, kind: Kind, channels: Tensor) -> fx.Node:
+        """Some of the channels of one kind; readers that ask for the same share the copy."""
+        part = self._parts[old, kind]
+        index = channels[part.channels].nonzero().flatten()
+        if len(index) == int(part.channels.sum()):
+            return part.node
+        key = (part.node, index.numpy().tobytes())
+        if key not in self._selected:
+            first, count = int(index[0]), len(index)
+            if int(index[-1]) - first + 1 == count:
+                self._selected[key] = self.call(torch.narrow, part.node, 1, first, count)
+            else:
+                self._selected[key] = self.call(torch.index_select, part.node, 1, self.buffer(index))
+        return self._selected[key]
+
+    def materialize(self, old: fx.Node, channels: Tensor, *, full: bool) -> fx.Node:
+        """These channels of whatever kinds, as one tensor in ascending order of channel.
+
+        Without `full`, what does not depend on the image may have batch size 1, and if uniform spatial size
+        1.
+        """
+        facts = self.facts_of(old)
+        asked = {kind: channels & facts.of(kind) for kind in Kind}
+        pieces = [(kind, rows) for kind, rows in asked.items() if rows.any()]
+        if len(pieces) == 1:
+            return self._piece(old, *pieces[0], full=full)
+        nodes = [self._piece(old, kind, rows, full=True) for kind, rows in pieces]
+        joined = self.call(torch.cat, nodes, dim=1)
+        order = torch.cat([rows.nonzero().flatten() for _, rows in pieces]).argsort()
+        return self.call(torch.index_select, joined, 1, self.buffer(order))
+
+    def _piece(self, old: fx.Node, kind: Kind, channels: Tensor, *, full: bool) -> fx.Node:
+        facts = self.facts_of(old)
+        if kind is Kind.DYNAMIC:
+            return self.select(old, kind, channels)
+        if kind is Kind.UNIFORM:
+            node = self.buffer(facts.column(facts.value[channels]))
+            node = self.call(torch.mul, node, self.ones(old)) if full else node
+        else:
+            node = self.select(old, kind, channels)
+        return self.call("expand", node, self.batch(), *[-1] * (facts.ndim - 1)) if full else node
+
+    # sizes
+
+    def batch(self) -> fx.Node:
+        """The number of images; not static, so that maps are shared by all batch sizes."""
+        image = self._image
+        return self._size(image, 0, static=False)
+
+    @property
+    def _image(self) -> fx.Node:
+        return next(iter(self.graph.nodes))
+
+    def _size(self, node: fx.Node, dim: int, static: bool | None = None) -> fx.Node:
+        if (node, dim) not in self._sizes:
+            shape = self.call(getattr, node, "shape", static=True if node is self._image else None)
+            size = self.call(operator.getitem, shape, dim, static=static)
+            shape.meta["size"] = size.meta["size"] = True
+            self._sizes[node, dim] = size
+        return self._sizes[node, dim]
+
+    def sizes(self, old: fx.Node) -> tuple[Any, ...]:
+        """The shape that `old` has in the masked network: nodes, and its number of channels as an integer."""
+        facts = self.facts_of(old)
+        spatial = [self._size(self.ones(old), dim) for dim in range(2, facts.ndim)]
+        return (self.batch(), len(facts.kind), *spatial)
+
+    def ones(self, old: fx.Node) -> fx.Node:
+        """Ones on the grid of `old`, [1, 1, ...]: carries its size where none of its channels may exist."""
+        return self._ones[old]
+
+    def put_ones(self, old: fx.Node, node: fx.Node) -> None:
+        """State the grid of `old`."""
+        self._ones[old] = node
+
+    def ones_like_node(self, node: fx.Node, ndim: int) -> fx.Node:
+        """Ones on the grid of a node of the compact graph."""
+        spatial = [self._size(node, dim) for dim in range(2, ndim)]
+        return self.call("new_ones", node, (1, 1, *spatial), static=True if node is self._image else None)
+
+    def reissue(self, old: fx.Node, source: fx.Node, module: nn.Module | None) -> fx.Node:
+        """The operation of `old` on another first argument."""
+        args: Any = fx.node.map_arg(old.args[1:], self.raw.__getitem__)
+        kwargs: Any = fx.node.map_arg(dict(old.kwargs), self.raw.__getitem__)
+        if module is not None:
+            return self.module(str(old.target), out_of_place(module), source, *args, **kwargs)
+        target: Any = old.target
+        return self.call(target, source, *args, **{k: v for k, v in kwargs.items() if k != "inplace"})
+
+
+def out_of_place(module: nn.Module) -> nn.Module:
+    """`module`, or a copy of it that leaves its input alone: others may read that in the compact network."""
+    if getattr(module, "inplace", False):
+        module = copy.copy(module)
+        module.inplace = False  # type: ignore[assignment]
+    return module

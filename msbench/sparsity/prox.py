@@ -1,0 +1,235 @@
+"""Proximal operators of the sparsity penalties, in place, over all layers.
+
+A group is one input channel c of a weight [O, I, ...]: `weight[:, c]`, n = O * kH * kW numbers. The penalty
+is λ Σ √n ‖w‖ over groups (meta-sparsity paper, eq. 8 and 12); `threshold` is learning rate times λ, and the
+threshold of one group is t = threshold * √n.
+
+Weights stay in the memory layout that they have. On a CPU the work is memory-bound: layers are walked in
+blocks that stay in the cache from one pass to the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_BLOCK = 1 << 18
+"""Elements of a block on a CPU: a megabyte of float32, the size of a core's second-level cache."""
+
+_MAX_ITERATIONS = 30
+"""A bound, not a setting: in float32 one or two are needed with a warm start, and up to five without."""
+
+
+@torch.no_grad()
+def group_norms(weight: Tensor) -> Tensor:
+    """Euclidean norm of each input channel of a weight [O, I, ...]: [I]."""
+    columns = _Columns.of(weight)
+    return columns.norms(_scratch([columns]))
+
+
+@torch.no_grad()
+def prox_euclidean(weights: Sequence[Tensor], threshold: float) -> list[Tensor]:
+    """Group soft threshold w <- w max(0, 1 - t / ‖w‖), in place (meta-sparsity paper, eq. 8).
+
+    Returns the group norms before the step, [I] for each weight: they rank dead groups too.
+    """
+    _check(threshold)
+    layers = [_Columns.of(weight) for weight in weights]
+    scratch = _scratch(layers)
+    norms = []
+    for columns in layers:
+        norm = columns.norms(scratch)
+        t = threshold * math.sqrt(columns.size)
+        # a norm of zero must not become 0 / 0 when t is 0
+        factor = (1 - t / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_min_(0)
+        columns.matrix.mul_(columns.spread(factor))
+        norms.append(norm)
+    return norms
+
+
+@torch.no_grad()
+def prox_l1(weights: Sequence[Tensor], threshold: float) -> None:
+    """Soft threshold of every weight by itself, sign(w) max(0, |w| - threshold), in place."""
+    _check(threshold)
+    layers = [_Columns.of(weight) for weight in weights]
+    scratch = _scratch(layers)
+    for columns in layers:
+        for rows in columns.rows(scratch):
+            clamped = scratch[: rows.numel()].view(rows.shape)
+            rows.sub_(torch.clamp(rows, -threshold, threshold, out=clamped))
+
+
+class AdaptiveProx:
+    """Group soft threshold in Adam's metric, in place (Yun, Lozano and Yang, 2021; Deleu and Bengio, 2021).
+
+    For each group x it solves argmin_z ½ (z - x)ᵀ D (z - x) + t ‖z‖ with D = diag(d), d = √v̂ + ε. The group
+    dies iff ‖D x‖ <= t; otherwise z = x d θ / (d θ + t), and θ = ‖z‖ solves S(θ) = Σ x² / (θ + t/d)² = 1.
+
+    An object remembers every group's θ, from which the next call starts and then needs one or two iterations:
+    give it the same weights in the same order each time. eps: the ε of the optimizer.
+    """
+
+    def __init__(self, eps: float = 1e-8) -> None:
+        self._eps = eps
+        self._theta: list[Tensor] = []
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        weights: Sequence[Tensor],
+        second_moments: Sequence[Tensor],
+        threshold: float,
+        bias_correction: float = 1.0,
+    ) -> list[Tensor]:
+        """Returns the group norms before the step, [I] for each weight.
+
+        second_moments: Adam's v (`exp_avg_sq`), one for each weight, of its shape. bias_correction:
+        1 - β₂ ** step, so that v̂ = v / bias_correction.
+        """
+        _check(threshold)
+        if threshold == 0:
+            return [group_norms(weight) for weight in weights]
+
+        # the same factor in D and t leaves z as it is: the bias correction needs no pass over v
+        scale = math.sqrt(bias_correction)
+        layers = [_Columns.of(weight) for weight in weights]
+        buffers = [_scratch(layers) for _ in range(4)]
+        self._theta = self._theta or [weight.new_zeros(weight.shape[1]) for weight in weights]
+        norms = []
+        for columns, weight, moment, theta in zip(layers, weights, second_moments, self._theta, strict=True):
+            moments = _Columns.of(_laid_out_like(moment, weight))
+            t = threshold * scale * math.sqrt(columns.size)
+            norm = torch.empty_like(theta)
+            for channels in columns.channels(buffers[0]):
+                block = _Block(columns.take(channels), moments.take(channels), t, self._eps * scale, buffers)
+                norm[channels], theta[channels] = block.norms, block.solve(theta[channels])
+            norms.append(norm)
+        return norms
+
+
+class _Block:
+    """Whole groups of one layer, few enough for the cache, with their working memory.
+
+    x, v: weights and second moments. t: the threshold of a group. buffers: four, at least as large as x.
+    """
+
+    def __init__(self, x: _Columns, v: _Columns, t: float, eps: float, buffers: Sequence[Tensor]) -> None:
+        self._x = x
+        shape = x.matrix.shape
+        self._squares, self._ratio, self._inverse, self._work = (b[: shape.numel()].view(shape) for b in buffers)
+
+        # ‖D x‖ decides who lives, and with Σ x² d³ gives Newton's first step from 0, a lower bound of θ
+        d = torch.sqrt(v.matrix, out=self._ratio).add_(eps)
+        work = torch.mul(x.matrix, d, out=self._work)
+        weighted = x.fold(work.mul_(work))
+        self._alive = weighted > t * t
+        self._lowest = (weighted.sqrt() - t) * weighted / x.fold(work.mul_(d))
+
+        self.norms = x.fold(torch.mul(x.matrix, x.matrix, out=self._squares)).sqrt_()
+        d.reciprocal_().mul_(t)
+
+    def solve(self, start: Tensor) -> Tensor:
+        """Replace x by z; returns θ = ‖z‖ of each group, 0 for dead ones. start: a guess of it, or 0."""
+        theta = self._root(start) if bool(self._alive.any()) else torch.ones_like(start)
+        z = self._x.matrix.div_(torch.add(self._ratio, self._x.spread(theta), out=self._inverse))
+        theta = torch.where(self._alive, theta, 0)
+        z.mul_(self._x.spread(theta))
+        return theta
+
+    def _root(self, start: Tensor) -> Tensor:
+        """θ of each living group; 1, which divides no zero by zero, for dead ones.
+
+        Newton on 1/√S - 1, concave in θ: no step ends beyond the root, and from below it only climbs. A step
+        from a residual of √precision leaves one of about the precision.
+        """
+        theta = torch.where(self._alive, start.clamp(self._lowest, self.norms), 1)
+        enough = math.sqrt(torch.finfo(theta.dtype).eps)
+        for _ in range(_MAX_ITERATIONS):
+            inverse = torch.add(self._ratio, self._x.spread(theta), out=self._inverse).reciprocal_()
+            work = torch.mul(self._squares, inverse, out=self._work).mul_(inverse)
+            s = self._x.fold(work)
+            residual = torch.where(self._alive, s.sqrt() - 1, 0)
+            theta = theta + s * residual / self._x.fold(work.mul_(inverse))
+            theta = torch.where(self._alive, theta.clamp(self._lowest, self.norms), 1)
+            if float(residual.abs().max()) <= enough:
+                break
+        return theta
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """A weight [O, I, ...] as a matrix, without a copy: `width` neighbouring columns are one group."""
+
+    matrix: Tensor
+    width: int
+
+    @classmethod
+    def of(cls, weight: Tensor) -> _Columns:
+        """[O, I * k], k columns a group, where contiguous; [O * k, I] where channels come last."""
+        if weight.is_contiguous():
+            return cls(weight.view(weight.shape[0], -1), weight[0, 0].numel())
+        last = weight.movedim(1, -1)
+        if last.is_contiguous():
+            return cls(last.view(-1, weight.shape[1]), 1)
+        raise ValueError(f"weight {tuple(weight.shape)}: neither contiguous nor channels last {weight.stride()}")
+
+    @property
+    def size(self) -> int:
+        """Numbers in a group."""
+        return self.matrix.shape[0] * self.width
+
+    def fold(self, values: Tensor) -> Tensor:
+        """Sum of values of the matrix's shape over each group."""
+        return values.sum(0).view(-1, self.width).sum(1)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """A number for each group, repeated for each of its columns."""
+        return values.repeat_interleave(self.width)
+
+    def take(self, channels: slice) -> _Columns:
+        """Some of the groups."""
+        return _Columns(self.matrix[:, channels.start * self.width : channels.stop * self.width], self.width)
+
+    def rows(self, scratch: Tensor) -> tuple[Tensor, ...]:
+        """The matrix in blocks of rows that fit into `scratch`."""
+        return self.matrix.split(scratch.numel() // self.matrix.shape[1])
+
+    def channels(self, scratch: Tensor) -> Iterator[slice]:
+        """The groups in blocks that fit into `scratch`."""
+        count, step = self.matrix.shape[1] // self.width, scratch.numel() // self.size
+        for start in range(0, count, step):
+            yield slice(start, min(start + step, count))
+
+    def norms(self, scratch: Tensor) -> Tensor:
+        """Euclidean norm of each group."""
+        squares = self.matrix.new_zeros(self.matrix.shape[1])
+        for rows in self.rows(scratch):
+            squares += torch.mul(rows, rows, out=scratch[: rows.numel()].view(rows.shape)).sum(0)
+        return squares.view(-1, self.width).sum(1).sqrt_()
+
+
+def _check(threshold: float) -> None:
+    if not threshold >= 0:
+        raise ValueError(f"threshold: expected 0 or more, got {threshold}")
+
+
+def _laid_out_like(moment: Tensor, weight: Tensor) -> Tensor:
+    """The same numbers with the weight's strides; a copy only where they differ."""
+    return moment if moment.stride() == weight.stride() else torch.empty_like(weight).copy_(moment)
+
+
+def _scratch(layers: Sequence[_Columns]) -> Tensor:
+    """Working memory for a block: at least a row and a group of any of these layers.
+
+    On a GPU, where launching a kernel costs more than memory does, a block is a whole layer.
+    """
+    matrix = layers[0].matrix
+    if matrix.device.type == "cpu":
+        size = max(_BLOCK, *(max(layer.matrix.shape[1], layer.size) for layer in layers))
+    else:
+        size = max(layer.matrix.numel() for layer in layers)
+    return matrix.new_empty(size)

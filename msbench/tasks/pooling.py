@@ -1,0 +1,58 @@
+"""Pooling over a whole part: each valid pixel or image counts once, however the part is cut into batches."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from msbench._torchvision import import_torchvision
+from msbench.errors import UserError
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+
+def import_torchmetrics() -> ModuleType:
+    """torchmetrics, late (it is slow to import) and after torchvision (which it imports) is importable."""
+    import_torchvision()
+    return importlib.import_module("torchmetrics")
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of `values` where `mask`; zero, with a gradient of zeros, where the mask is empty.
+
+    What lies outside the mask must be finite, or its gradient would not be: clean the target, not the result.
+    """
+    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)
+
+
+class PooledEvaluator:
+    """Base of the tasks' evaluators: torchmetrics by metric name, summed in float64 on the data's device."""
+
+    def __init__(self, task: str, metrics: Mapping[str, Metric]) -> None:
+        self._task = task
+        self._metrics = {name: metric.set_dtype(torch.float64) for name, metric in metrics.items()}
+        self._count = 0
+
+    def begin(self, valid: Tensor) -> dict[str, Metric]:
+        """Count what is valid in this batch; the metrics, ready to be updated with it."""
+        self._count += int(valid.sum())
+        return {name: metric.to(valid.device) for name, metric in self._metrics.items()}
+
+    def compute(self) -> dict[str, float]:
+        """Every metric of the task; UserError when the whole part had nothing valid."""
+        if self._count == 0:
+            raise UserError(
+                f"task {self._task!r}: this part has no valid target, so its metrics are undefined; "
+                f"use a larger part or leave the task out"
+            )
+        return self.results()
+
+    def results(self) -> dict[str, float]:
+        """The metrics as numbers; overridden where several come from one state."""
+        return {name: float(metric.compute()) for name, metric in self._metrics.items()}

@@ -1,0 +1,64 @@
+"""AdamW over a model and a loss balancer, with the mask held through every step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from msbench.sparsity.mask import Mask
+from msbench.training.settings import TrainingSettings
+
+EPSILON = 1e-8
+
+
+class Optimizer:
+    """Decoupled weight decay on weights of two and more dimensions only (no batch-norm, bias or σ)."""
+
+    def __init__(self, model: nn.Module, balancer: nn.Module, settings: TrainingSettings) -> None:
+        self._model, self._betas = model, (0.9, 0.999)
+        parameters = list(model.parameters())
+        decayed = [p for p in parameters if p.ndim > 1]
+        plain = [p for p in parameters if p.ndim <= 1] + list(balancer.parameters())
+        self._adam = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=settings.lr,
+            betas=self._betas,
+            eps=EPSILON,
+            fused=True,
+        )
+        self._held: list[tuple[nn.Parameter, Tensor]] = []
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        self._adam.zero_grad(set_to_none=True)
+
+    def step(self, lr: float) -> None:
+        """One step at `lr`; masked weights keep zero gradient, moments and value."""
+        for group in self._adam.param_groups:
+            group["lr"] = lr
+        held = self._held
+        graded = [(weight, kept) for weight, kept in held if weight.grad is not None]
+        if graded:
+            torch._foreach_mul_([weight.grad for weight, _ in graded], [kept for _, kept in graded])
+        self._adam.step()
+        if held:
+            with torch.no_grad():
+                torch._foreach_mul_([weight for weight, _ in held], [kept for _, kept in held])
+
+    def hold(self, mask: Mask) -> None:
+        """Hold this mask from now on: moments of what it removes are zeroed, so that no stale step revives it."""
+        self._held = []
+        for name in mask:
+            weight = self._model.get_submodule(name).get_parameter("weight")
+            kept = mask.expanded(name, weight).to(weight.dtype)
+            self._held.append((weight, kept))
+            for key in ("exp_avg", "exp_avg_sq"):
+                if key in self._adam.state.get(weight, {}):
+                    self._adam.state[weight][key].mul_(kept)
+
+    def second_moment(self, weight: nn.Parameter) -> Tensor:
+        """Adam's bias-corrected second moment v̂ of a weight (zeros before its first step)."""
+        state = self._adam.state.get(weight, {})
+        if "exp_avg_sq" not in state:
+            return torch.zeros_like(weight)
+        return state["exp_avg_sq"] / (1.0 - self._betas[1] ** float(state["step"]))

@@ -1,0 +1,35 @@
+"""Sparsifier: the algorithm under test, a short script over a trainer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from msbench.training.trainer import Trainer
+
+
+class Sparsifier(ABC):
+    """A sparsifier plugin: a dataclass whose fields are its configuration (`sparsifier.FIELD=value`).
+
+    name: what users type.
+    variants: further names, each with the parameters that make it; `-s all` runs them instead of `name`.
+    finds_sparsity: whether it arrives at a level of its own, and so can run under `--budget natural`.
+    sparse: False only for a control that removes nothing.
+    paper: citation of the algorithm.
+    """
+
+    name: ClassVar[str]
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    finds_sparsity: ClassVar[bool] = False
+    sparse: ClassVar[bool] = True
+    paper: ClassVar[str] = ""
+
+    @abstractmethod
+    def sparsify(self, trainer: Trainer) -> None:
+        """Train and prune `trainer.model` within the allowance; leave the mask applied."""
+
+    def notes(self) -> list[str]:
+        """Rulings that a reader of the board must know: which formulation ran, where it departs from the paper."""
+        return []

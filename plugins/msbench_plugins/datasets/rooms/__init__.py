@@ -1,0 +1,1 @@
+"""Furnished rooms, ray cast with exact targets: the dataset that needs no download."""

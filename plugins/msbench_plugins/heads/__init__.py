@@ -1,0 +1,12 @@
+"""Built-in heads."""
+
+from __future__ import annotations
+
+from msbench.api import Head, hookimpl
+from msbench_plugins.heads.deeplab import DeepLabV3
+from msbench_plugins.heads.light import LightDense, TwoLayer
+
+
+@hookimpl
+def msbench_heads() -> list[type[Head]]:
+    return [LightDense, TwoLayer, DeepLabV3]
