@@ -173,7 +173,7 @@ def validated(component: Component, params: Mapping[str, Any], where: str) -> di
         if key not in fields:
             raise UserError(f"unknown key {f'{where}.{key}'!r} for {component.name!r}: {nearest(key, fields)}")
     try:
-        instance = TypeAdapter(component.cls).validate_python(dict(params))
+        instance: Any = TypeAdapter(component.cls).validate_python(dict(params))
     except ValidationError as error:
         raise _user_error(error, where) from error
     return dataclasses.asdict(instance)

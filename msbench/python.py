@@ -38,11 +38,14 @@ def run(
     names = [item.name if isinstance(item, type) else item for item in sparsifiers]  # type: ignore[attr-defined]
     flags = {"dataset": dataset, "model": model, "preset": preset}
     chosen = {group: option for group, option in flags.items() if option is not None}
-    asked = experiment(
-        loaded, sparsifiers=names, budget=str(budget), seeds=seeds, choices=chosen, overrides=overrides
-    )
+    asked = experiment(loaded, sparsifiers=names, budget=str(budget), seeds=seeds, choices=chosen, overrides=overrides)
     display = Lines(Console(stderr=True))
-    given = [word for option, value in (("--preset", preset), ("-d", dataset), ("-m", model)) if value for word in (option, value)]
+    given = [
+        word
+        for option, value in (("--preset", preset), ("-d", dataset), ("-m", model))
+        if value
+        for word in (option, value)
+    ]
     given += [word for source in sources for word in ("--plugin", source)]
     return run_experiment(
         loaded,

@@ -58,7 +58,7 @@ def sparsifier_config(component: Component, params: Mapping[str, Any], label: st
 
 
 def every(plugins: Plugins, budget: BudgetConfig) -> list[str]:
-    """What `all` stands for: each class's variants, or its name; under a natural budget only those that find a level."""
+    """What `all` stands for: each class's variants, or its name; under a natural budget those that find a level."""
     names: list[str] = []
     for cls in dict.fromkeys(plugins.classes("sparsifier").values()):
         finds: bool = cls.finds_sparsity or not cls.sparse  # type: ignore[attr-defined]

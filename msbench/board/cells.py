@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from msbench.board import text
 from msbench.board.rows import Row, status_of
@@ -45,13 +45,6 @@ def mean_cell(summary: Summary | None, decimals: int, *, signed: bool = False, s
     return Cell(main + suffix, spread, sort=summary.mean)
 
 
-def tone_of(change: float | None) -> Literal["", "good", "bad"]:
-    """Colour of a signed percent change; changes that print as zero have none."""
-    if change is None or abs(change) < 0.05:
-        return ""
-    return "good" if change > 0 else "bad"
-
-
 def rank_cell(rank: tuple[int, int] | None, dense: bool) -> Cell:
     """Rank range, sorted by its better end."""
     if rank is None:
@@ -66,7 +59,7 @@ def task_cell(row: Row, task: TaskPart, decimals: int, dense: bool) -> Cell:
     change = None if dense else row.change(task.name, task.headline)
     if change is None:
         return cell
-    return replace(cell, sub=f"{text.signed(change.mean)}{text.THIN}%", tone=tone_of(change.mean))
+    return replace(cell, sub=f"{text.signed(change.mean)}{text.THIN}%")
 
 
 def delta_cell(row: Row) -> Cell:
@@ -82,13 +75,7 @@ def worst_cell(row: Row, tasks: Iterable[str]) -> Cell:
     if not deltas:
         return absent("no Δ_T")
     worst = min(deltas, key=lambda task: deltas[task])
-    return Cell(
-        text.signed(deltas[worst], 2),
-        sub=worst,
-        sort=deltas[worst],
-        tone=tone_of(deltas[worst]),
-        toned="main",
-    )
+    return Cell(text.signed(deltas[worst], 2), sub=worst, sort=deltas[worst])
 
 
 def sparsity_cell(row: Row) -> Cell:
@@ -153,7 +140,7 @@ def measured_cell(row: Row, device: str) -> Cell:
         sub=f"{text.number(low, 2)}{text.GAP}{text.number(high, 2)}{noisy}",
         sort=ratio.mean,
         tone="warn" if noisy else "",
-        title="; ".join(sorted({set_up(part) for part in parts})),
+        title="; ".join(set_ups(row, device)),
     )
 
 
@@ -204,10 +191,18 @@ def device_name(kind: str) -> str:
     return {"cpu": "CPU", "cuda": "GPU"}.get(kind, kind)
 
 
-def set_up(part: LatencyPart) -> str:
-    """Where and how a latency was measured, in words."""
+def set_ups(row: Row, device: str) -> list[str]:
+    """The different set-ups of a row's measurements on a device, in words."""
+    runs = [run for run in row.finished if run.record.speedup]
+    parts = [(run.record.speedup.measured.get(device), run.record) for run in runs if run.record.speedup]
+    return sorted({set_up(part, record.environment) for part, record in parts if part})
+
+
+def set_up(part: LatencyPart, environment: Mapping[str, Any]) -> str:
+    """Where and how a latency was measured, in words; the environment knows the processor's name."""
+    device = environment.get(part.device, part.device)
     shape = "×".join(map(str, part.size))
     return (
-        f"{part.device}, batch {part.batch} of {shape}, {part.dtype}, {text.plural(part.threads, 'thread')}, "
+        f"{device}, batch {part.batch} of {shape}, {part.dtype}, {text.plural(part.threads, 'thread')}, "
         f"{part.rounds} alternating rounds"
     )

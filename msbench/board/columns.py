@@ -49,7 +49,8 @@ def constant_note(spec: MetricValue, decimals: int) -> str:
     """The best constant predictor's value; for an accuracy that is the majority rate."""
     if spec.constant is None:
         return ""
-    name = "majority rate" if "accuracy" in spec.label.lower() else "constant"
+    label = spec.label.lower()
+    name = "majority rate" if "acc" in label and "balanced" not in label else "constant"
     return f"{name} {text.number(spec.constant, decimals)}"
 
 

@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from msbench.board.load import Run
 from msbench.board.text import words
 from msbench.runs.record import DatasetPart, ModelPart, Record, TaskPart
+
+_SHARED: Final = ("data", "tasks", "model", "training")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class BoardKey:
 
     preset: str
     metric_version: int
+    settings: str | None
+    """Configuration that every run of a board shares: data, tasks, model and training."""
     dataset: str | None
     tasks: str | None
     model: str | None
@@ -33,9 +37,11 @@ class BoardKey:
         """The key of one record. The data's fingerprint counts as part of the dataset."""
         dataset, model, budget, allowance = record.dataset, record.model, record.budget, record.allowance
         tasks = sorted([task.name, task.kind] for task in record.tasks)
+        settings = {name: record.config[name] for name in _SHARED if name in record.config}
         return cls(
             preset=record.preset,
             metric_version=record.metric_version,
+            settings=canonical(settings) if settings else None,
             dataset=canonical([dataset.name, dataset.params, record.hashes.get("data")]) if dataset else None,
             tasks=canonical(tasks) if tasks else None,
             model=canonical([model.name, model.backbone, model.head, model.params]) if model else None,
@@ -46,8 +52,8 @@ class BoardKey:
 
     @property
     def complete(self) -> bool:
-        """Whether every part is known."""
-        return None not in astuple(self)
+        """Whether a finished run made it: every part that results bring is known."""
+        return None not in (self.dataset, self.tasks, self.model, self.scope, self.unit, self.allowance)
 
     def fits(self, other: BoardKey) -> bool:
         """Whether the parts that both keys know are equal."""
@@ -97,6 +103,13 @@ class Board:
         return f"{dataset}, {self.model.name}" if self.model else dataset
 
     @property
+    def description(self) -> str:
+        """What sets this board apart from others of the same title, in words."""
+        scope = f"{self.key.scope} {self.key.unit}" if self.key.scope else ""
+        parts = [words(task.name for task in self.tasks), scope, f"preset {self.key.preset}"]
+        return " · ".join(part for part in parts if part)
+
+    @property
     def newest(self) -> str:
         """When the newest record was made (ISO 8601)."""
         return max(run.record.created for run in self.everything)
@@ -131,13 +144,6 @@ def group(runs: Iterable[Run]) -> tuple[list[Board], list[Run]]:
 def is_dense(run: Run, dense_ids: Iterable[str]) -> bool:
     """Whether a run is a dense control: others refer to it, or it is the plugin called dense."""
     return run.run_id in dense_ids or run.record.sparsifier.base == "dense"
-
-
-def describe(key: BoardKey, board: Board) -> str:
-    """What sets this board apart from others of the same title, in words."""
-    tasks = words(task.name for task in board.tasks)
-    parts = [tasks, f"{key.scope} {key.unit}" if key.scope else "", f"preset {key.preset}"]
-    return " · ".join(part for part in parts if part)
 
 
 def canonical(value: Any) -> str:

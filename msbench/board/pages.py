@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from msbench.board import text
 from msbench.board.cells import device_name, set_up
 from msbench.board.figures import board_figures
-from msbench.board.grouping import Board, describe, group
+from msbench.board.grouping import Board, group
 from msbench.board.load import Loaded, Run
 from msbench.board.ranking import BoardRows, rank_notice
 from msbench.board.run_page import RunPage
@@ -51,7 +51,7 @@ class Site:
                 root="" if single else "../", single=single, **context
             )
         if "index.html" not in pages:
-            boards = [(board, self.href(board), describe(board.key, board)) for board in self.boards]
+            boards = [(board, self.href(board), board.description) for board in self.boards]
             pages["index.html"] = environment.get_template("overview.html").render(
                 root="",
                 boards=[(BoardRows.of(board), href, words) for board, href, words in boards],
@@ -98,6 +98,7 @@ def _environment(version: str) -> Environment:
         "count": text.count,
         "duration": text.duration,
         "milliseconds": text.milliseconds,
+        "moment": text.moment,
         "paper_link": text.paper_link,
         "percent": text.percent,
         "points": text.points,

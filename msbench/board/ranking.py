@@ -70,7 +70,7 @@ def rank_notice(rows: Iterable[Row], ranked: Mapping[Row, tuple[int, int]]) -> s
     if ranked:
         return (
             "Ranks are ranges: every two rows of one budget are compared on mean Δ_T by a paired t-test "
-            "over the seeds that all of them share, with Holm's correction at 5 %. "
+            "over the seeds that all of them share, with Holm's correction at 5\u202f%. "
             "Ranges that overlap are ties."
         )
     most = max((len(row.finished) for row in rows), default=0)

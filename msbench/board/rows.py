@@ -32,13 +32,30 @@ class Target:
     label: str
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How some seeds of a row broke the contract, or failed."""
+
+    status: str
+    seeds: tuple[int, ...]
+    reason: str
+
+    @property
+    def where(self) -> str:
+        """The seeds in words."""
+        return f"seed{'s' if len(self.seeds) > 1 else ''} {seeds(self.seeds)}"
+
+
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One sparsifier configuration under one budget. `runs`: the newest of each seed, by seed."""
+    """One sparsifier configuration under one budget.
+
+    runs: the newest of each seed, by seed. dense: the board's dense controls by run_id.
+    """
 
     runs: tuple[Run, ...]
     superseded: tuple[Run, ...]
-    dense: Mapping[int, Run]
+    dense: Mapping[str, Run]
     reference: bool = False
     """Whether other rows' target is what this row achieved."""
 
@@ -49,11 +66,6 @@ class Row:
     @cached_property
     def finished(self) -> tuple[Run, ...]:
         return tuple(run for run in self.runs if run.finished)
-
-    @property
-    def broken(self) -> tuple[Run, ...]:
-        """Runs without a result."""
-        return tuple(run for run in self.runs if not run.finished)
 
     @cached_property
     def budget(self) -> BudgetPart | None:
@@ -83,7 +95,11 @@ class Row:
 
     def change(self, task: str, metric: str) -> Summary | None:
         """Percent change of a test metric against the dense run of the same seed; positive is better."""
-        return self.summary(lambda run: relative_change(run, self.dense.get(run.record.seed), task, metric))
+        return self.summary(lambda run: relative_change(run, self.control(run), task, metric))
+
+    def control(self, run: Run) -> Run | None:
+        """The dense run that a run was compared with."""
+        return self.dense.get(run.record.delta.dense_run) if run.record.delta else None
 
     def task_delta(self, task: str) -> Summary | None:
         """Δ_T of one task over seeds, in percent."""
@@ -121,19 +137,23 @@ class Row:
         return summarize(part.ratio for part in self.latencies(device))
 
     @cached_property
-    def objections(self) -> list[str]:
-        """Why this row may not be ranked, in words; empty when it may."""
-        found = []
+    def outcomes(self) -> list[Outcome]:
+        """Every way in which seeds of this row broke the contract; empty when all met it."""
+        found: dict[tuple[str, str], list[int]] = defaultdict(list)
         for run in self.runs:
             if run.record.status != "ok":
-                reason = f": {run.record.reason}" if run.record.reason else ""
-                found.append(f"seed {run.record.seed} {run.record.status.replace('_', ' ')}{reason}")
-            if self._initial_weights_differ(run):
-                found.append(f"seed {run.record.seed} did not start from the dense run's initial weights")
-        return found
+                found[run.record.status.replace("_", " "), run.record.reason].append(run.record.seed)
+            elif self._initial_weights_differ(run):
+                found["other start", "not the dense run's initial weights"].append(run.record.seed)
+        return [Outcome(status, tuple(numbers), reason) for (status, reason), numbers in found.items()]
+
+    @property
+    def objections(self) -> list[str]:
+        """Why this row may not be ranked, in words; empty when it may."""
+        return [f"{item.status}, {item.where}" + (f": {item.reason}" if item.reason else "") for item in self.outcomes]
 
     def _initial_weights_differ(self, run: Run) -> bool:
-        dense = self.dense.get(run.record.seed)
+        dense = self.control(run)
         ours, theirs = (r and r.record.hashes.get("initial_weights") for r in (run, dense))
         return bool(ours and theirs and ours != theirs)
 
@@ -170,14 +190,13 @@ def dense_row(board: Board) -> Row | None:
     if not board.dense:
         return None
     newest, superseded = _newest_per_seed(board.dense)
-    return Row(newest, superseded, {run.record.seed: run for run in newest})
+    return Row(newest, superseded, {})
 
 
 def build_rows(board: Board) -> list[Row]:
     """Every row but the dense control, best Δ_T first."""
     references = {run.record.budget.reference for run in board.runs if run.record.budget}
-    control = dense_row(board)
-    dense = control.dense if control else {}
+    dense = {run.run_id: run for run in board.dense}
     by_method: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in board.runs:
         sparsifier = run.record.sparsifier
@@ -195,20 +214,14 @@ def build_rows(board: Board) -> list[Row]:
 
 
 def status_of(row: Row) -> tuple[Literal["good", "bad", "warn"], str]:
-    """Tone and words of a row's status: the worst of its runs, with seeds when they differ."""
-    by_status: dict[str, list[int]] = defaultdict(list)
-    for run in row.runs:
-        by_status[run.record.status].append(run.record.seed)
-    bad = {status: numbers for status, numbers in by_status.items() if status != "ok"}
-    if not bad:
+    """Tone and words of a row's status, with seeds where only some of them broke the contract."""
+    if not row.outcomes:
         return "good", "ok"
-    whole = len(by_status) == 1
-    parts = [_words(status) + ("" if whole else f" (seed {seeds(numbers)})") for status, numbers in bad.items()]
+    parts: dict[str, None] = {}
+    for item in row.outcomes:
+        whole = len(item.seeds) == len(row.runs)
+        parts[item.status if whole else f"{item.status} ({item.where})"] = None
     return ("warn" if row.finished else "bad"), ", ".join(parts)
-
-
-def _words(status: str) -> str:
-    return status.replace("_", " ")
 
 
 def _budget_key(run: Run, references: set[str | None]) -> str:

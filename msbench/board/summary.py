@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from msbench.board import text
 from msbench.board.load import Run
@@ -69,7 +69,7 @@ def facts(data: BoardRows) -> list[tuple[str, str]]:
     numbers = {run.record.seed for run in board.everything}
     found.append(("Seeds", f"{text.seeds(numbers)} ({len(numbers)})"))
     found.append(("Preset", board.key.preset))
-    found.append(("Newest run", board.newest))
+    found.append(("Newest run", text.moment(board.newest)))
     return found
 
 
@@ -94,5 +94,15 @@ def _task_words(name: str, kind: str) -> str:
     return name if name == kind else f"{name} ({kind})"
 
 
-def _params(params: dict[str, object]) -> str:
-    return f"; {', '.join(f'{key}={value}' for key, value in params.items())}" if params else ""
+def _params(params: Mapping[str, object]) -> str:
+    pairs = [f"{key}={value}" for key, value in _scalars(params)]
+    return f"; {', '.join(pairs)}" if pairs else ""
+
+
+def _scalars(params: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Parameters as typed on a command line; names of parts are told elsewhere."""
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            yield from _scalars(value, prefix if key == "params" else f"{prefix}{key}.")
+        elif key != "name":
+            yield f"{prefix}{key}", value

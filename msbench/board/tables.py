@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from msbench.board.cells import Cell, device_name, mean_cell, set_up
+from msbench.board.cells import Cell, device_name, mean_cell, set_ups
 from msbench.board.columns import Column, first_direction, main_columns, metric_notes
 from msbench.board.ranking import BoardRows
 from msbench.board.rows import Row, Target
@@ -142,7 +142,7 @@ def _devices(data: BoardRows) -> dict[str, tuple[str, ...]]:
     """Device kind to the set-ups that were measured, in words."""
     found = {}
     for kind in data.devices():
-        setups = {set_up(part) for row in data.shown for part in row.latencies(kind)}
+        setups = {words for row in data.shown for words in set_ups(row, kind)}
         if setups:
             found[device_name(kind)] = tuple(sorted(setups))
     return found

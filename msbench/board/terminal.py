@@ -2,107 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from msbench.board import cells, text
-from msbench.board.cells import Cell
 from msbench.board.columns import metric_notes
-from msbench.board.grouping import Board, group
+from msbench.board.grouping import group
 from msbench.board.load import Run
 from msbench.board.ranking import BoardRows
 from msbench.board.rows import Row, status_of
 from msbench.runs.record import Record, TaskPart
 
-_STYLES = {"good": "green", "bad": "red", "warn": "yellow", "muted": "dim", "": ""}
+_LEGEND = "Second lines: change against dense in %, the worst task's Δ_T, sparsity asked."
+_STYLES = {"good": "green", "bad": "red", "warn": "yellow"}
 
 
 def render_text(records: Iterable[Record]) -> Table:
-    """One line a sparsifier and budget, aggregated over seeds; several boards are set apart by a rule.
+    """One line a sparsifier and budget, mean over seeds; a rule between boards, reasons below the table.
 
-    Names and reasons are printed as they are: nothing in a record is read as markup.
+    Fits 80 columns with three tasks. Names and reasons are printed as they are: nothing in a record is markup.
     """
     boards, unplaced = group(Run(record, Path()) for record in records)
-    tasks = {task.name: (task, board) for board in boards for task in board.tasks}
-    table = Table(title=" · ".join(board.title for board in boards) or None, title_justify="left")
+    data = [BoardRows.of(board) for board in boards]
+    tasks = {task.name: task for board in boards for task in board.tasks}
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, title_justify="left", caption_justify="left")
+    table.title = Text("\n".join(f"{item.board.title}, {_seeds(item)}" for item in data))
     table.add_column("method", overflow="fold")
-    for task, board in tasks.values():
-        table.add_column(_header(task, board), justify="right")
-    for title in ("Δ_T %", "sparsity\nasked", "params", "speed-up\nmeasured"):
-        table.add_column(title, justify="right")
     table.add_column("status", overflow="fold")
+    for task in tasks.values():
+        table.add_column(_header(task, data), justify="right", overflow="fold")
+    devices = _devices(data)
+    measured = "\n".join(cells.device_name(device) for device in devices)
+    for title in ("Δ_T\n%", "spars.\n%", "params", f"speed\n{measured}"):
+        table.add_column(title, justify="right", no_wrap=True)
 
-    for board in boards:
-        data = BoardRows.of(board)
-        broken = [row for row in data.rows if not row.finished]
-        for row in [*data.shown, *broken]:
-            table.add_row(*_line(data, row, [task for task, _ in tasks.values()]))
+    reasons = [_LEGEND]
+    for item in data:
+        broken = [row for row in item.rows if not row.finished]
+        for row in [*item.shown, *broken]:
+            table.add_row(*_line(item, row, list(tasks.values()), devices))
+            reasons += [f"{row.sparsifier.name}: {objection}" for objection in row.objections]
         table.add_section()
     for run in unplaced:
-        blank = [""] * (len(table.columns) - 2)
-        table.add_row(Text(run.record.sparsifier.name), *blank, _status(run.record.status, run.record.reason, "bad"))
+        table.add_row(Text(run.record.sparsifier.name), Text(run.record.status, "red"))
+        reasons.append(f"{run.record.sparsifier.name}: {run.record.status}: {run.record.reason}")
+    table.caption = Text("\n".join(reasons))
     return table
 
 
-def _header(task: TaskPart, board: Board) -> Text:
-    data = BoardRows.of(board)
-    spec = data.headline(task)
-    return Text("\n".join([task.name, *(metric_notes(spec, data.decimals(task.name, task.headline)) if spec else ())]))
+def _seeds(data: BoardRows) -> str:
+    return text.plural(len({run.record.seed for run in data.board.everything}), "seed")
 
 
-def _line(data: BoardRows, row: Row, tasks: Iterable[TaskPart]) -> list[Text]:
-    n = len(row.finished)
-    name = Text(row.sparsifier.name)
-    name.append(f"\n{text.plural(len(row.runs), 'seed')}" if len(row.runs) > 1 else "", "dim")
+def _header(task: TaskPart, data: Sequence[BoardRows]) -> Text:
+    """Task, metric and the constant predictor's value, from the first board that has this task."""
+    for item in data:
+        if spec := item.headline(task):
+            notes = metric_notes(spec, item.decimals(task.name, task.headline))
+            return Text("\n".join([task.name, *notes]))
+    return Text(task.name)
+
+
+def _line(data: BoardRows, row: Row, tasks: Sequence[TaskPart], devices: Sequence[str]) -> list[Text]:
     tone, words = status_of(row)
-    status = _status(words, "; ".join(row.objections), tone)
-    if not n:
-        return [name, *(Text("") for _ in tasks), *(Text("") for _ in range(4)), status]
-    known = {task.name for task in data.board.tasks}
-    quality = [_text(_task(data, row, task)) if task.name in known else Text("") for task in tasks]
+    name, status = Text(row.sparsifier.name), Text(words, _STYLES[tone])
+    if not row.finished:
+        return [name, status]
     return [
         name,
-        *quality,
-        _text(cells.delta_cell(row)),
-        _text(cells.sparsity_cell(row)),
-        _text(_parameters(row)),
-        _measured(data, row),
         status,
+        *(_quality(data, row, task) for task in tasks),
+        _delta(row),
+        _sparsity(row),
+        _pair(cells.ratio_cell(row, row.compression(lambda part: part.parameters)).main),
+        Text("\n").join(_pair(cells.measured_cell(row, device).main) for device in devices),
     ]
 
 
-def _task(data: BoardRows, row: Row, task: TaskPart) -> Cell:
-    return cells.task_cell(row, task, data.decimals(task.name, task.headline), row is data.dense)
+def _quality(data: BoardRows, row: Row, task: TaskPart) -> Text:
+    if task.name not in data.specs:
+        return Text()
+    cell = cells.task_cell(row, task, data.decimals(task.name, task.headline), row is data.dense)
+    return _pair(cell.main, cell.sub.removesuffix(f"{text.THIN}%"))
 
 
-def _parameters(row: Row) -> Cell:
-    return cells.ratio_cell(row, row.compression(lambda part: part.parameters))
+def _delta(row: Row) -> Text:
+    worst = [found.mean for task in row.runs[0].record.tasks if (found := row.task_delta(task.name))]
+    return _pair(cells.delta_cell(row).main, text.signed(min(worst), 2) if worst else "")
 
 
-def _measured(data: BoardRows, row: Row) -> Text:
-    """Every device that was measured, or the declared gap."""
-    found = [device for device in data.devices() if row.latencies(device)]
-    parts = [_text(cells.measured_cell(row, device)) for device in found] or [_text(cells.measured_cell(row, "cpu"))]
-    for device, part in zip(found, parts, strict=False):
-        part.append(f" {cells.device_name(device)}", "dim")
-    return Text("\n").join(parts)
+def _sparsity(row: Row) -> Text:
+    asked = row.summary(lambda run: run.record.budget.asked if run.record.budget else None)
+    achieved, target = (text.number(100 * found.mean, 1) if found else "" for found in (row.achieved, asked))
+    return _pair(achieved or text.GAP, target)
 
 
-def _text(cell: Cell) -> Text:
-    style = _STYLES[cell.tone]
-    result = Text(cell.main, style if cell.toned == "main" else "")
-    if cell.spread:
-        result.append(f" {cell.spread}", "dim")
-    if cell.sub:
-        result.append(f"\n{cell.sub}", style if cell.toned == "sub" and style else "dim")
-    return result
+def _devices(data: Sequence[BoardRows]) -> list[str]:
+    """Kinds of device that anything was measured on; the CPU when nothing was."""
+    found = [kind for item in data for kind in item.devices() if any(row.latencies(kind) for row in item.shown)]
+    return list(dict.fromkeys(found)) or ["cpu"]
 
 
-def _status(words: str, why: str, tone: str) -> Text:
-    result = Text(words.replace("_", " "), _STYLES[tone])
-    if why:
-        result.append(f"\n{why}", "dim")
+def _pair(main: str, below: str = "") -> Text:
+    result = Text(main)
+    if below:
+        result.append(f"\n{below}", "dim")
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 MINUS: Final = "\u2212"
@@ -91,6 +92,14 @@ def scientific(value: float) -> str:
         return "0"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.replace('-', MINUS)}\u00b710{str(int(exponent)).translate(_SUPERSCRIPT)}"
+
+
+def moment(created: str) -> str:
+    """An ISO 8601 time to the minute, as it stands when it is not one."""
+    try:
+        return datetime.fromisoformat(created).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return created
 
 
 def seeds(values: Iterable[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -25,7 +26,7 @@ def list_(plugin: o.PluginSources = None) -> None:
     plugins = load_plugins(plugin or [])
     table = Table("dataset", "tasks", "data", "licence", "plugin", box=None, header_style="bold")
     for component in plugins.components["dataset"].values():
-        cls = component.cls
+        cls: Any = component.cls
         tasks = ", ".join(task.name for task in cls().tasks())
         table.add_row(component.name, tasks, "synthetic" if cls.synthetic else "real", cls.licence, component.plugin)
     Console().print(table)
@@ -65,7 +66,7 @@ def preview(
     with make_display(console) as display:
         dataset.prepare(default_cache(), display.preparing)
     target = out or Path(f"{name}.png")
-    sheet = contact_sheet(dataset, dataset.samples(part, default_cache()), count)  # type: ignore[arg-type]
+    sheet = contact_sheet(dataset, dataset.samples(part, default_cache()), count)
     try:
         sheet.save(target, format="PNG")
     except OSError as error:

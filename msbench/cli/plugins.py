@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from typing import Any
 
 import typer
 
@@ -59,7 +60,7 @@ def show(name: str, plugin: o.PluginSources = None) -> None:
         raise UserError(f"unknown plugin class {name!r}: {nearest(name, known)}")
     console = Console()
     for component in found:
-        cls = component.cls
+        cls: Any = component.cls
         console.print(f"{component.kind} {name} ({component.plugin} {component.version})\n", highlight=False)
         console.print(_cleaned(cls), markup=False, highlight=False)
         if getattr(cls, "paper", ""):

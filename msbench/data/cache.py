@@ -56,6 +56,4 @@ def _build_aside(aside: Path, build: Callable[[Path], None]) -> None:
 
 def _unwritable(folder: Path, error: OSError) -> UserError:
     reason = error.strerror or str(error)
-    return UserError(
-        f"cannot write to the data cache {folder}: {reason}; name another folder with MSBENCH_CACHE"
-    )
+    return UserError(f"cannot write to the data cache {folder}: {reason}; name another folder with MSBENCH_CACHE")

@@ -39,9 +39,7 @@ def contact_sheet(dataset: Dataset, samples: Samples, count: int = 8) -> Image.I
     return _sheet(["image", *(task.name for task in dense)], rows)
 
 
-def prediction_sheet(
-    batch: Batch, outputs: Mapping[str, Tensor], tasks: Sequence[Task], count: int = 8
-) -> Image.Image:
+def prediction_sheet(batch: Batch, outputs: Mapping[str, Tensor], tasks: Sequence[Task], count: int = 8) -> Image.Image:
     """One row for each of the first `count` samples: the image, then target and prediction of every task.
 
     outputs: raw head outputs by task name, already resized to the targets' grid.

@@ -167,9 +167,7 @@ def _alternate(timers: list[_Timer], *, rounds: int, budget_s: float, precision:
         if len(times) < _FEWEST_ROUNDS:
             continue
         ratios = np.array([dense / compact for dense, compact in times])
-        if time.perf_counter() - begin > budget_s or interval_halfwidth(ratios) <= precision * np.median(
-            ratios
-        ):
+        if time.perf_counter() - begin > budget_s or interval_halfwidth(ratios) <= precision * np.median(ratios):
             break
     return np.array(times)
 

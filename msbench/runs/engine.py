@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,7 +164,7 @@ class LocalEngine:
         threads = str(self.config.threads)
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE", **extra}
         limit = self.config.timeout if run_id is not None and self.config.timeout > 0 else None
-        started, timed_out, measured = time.monotonic(), threading.Event(), 0
+        timed_out, measured = threading.Event(), 0
         with log.open("a", encoding="utf-8") as errors:
             child = subprocess.Popen(
                 [sys.executable, "-m", "msbench.runs.worker", *arguments],
@@ -177,7 +176,7 @@ class LocalEngine:
             )
             with self._lock:
                 self._children.add(child)
-            timer = _after(limit, lambda: (timed_out.set(), child.kill()))
+            timer = _after(limit, child, timed_out)
             assert child.stdout is not None
             for line in child.stdout:
                 event = json.loads(line)
@@ -191,7 +190,7 @@ class LocalEngine:
                 timer.cancel()
             with self._lock:
                 self._children.discard(child)
-        return code, timed_out.is_set() and time.monotonic() - started >= (limit or 0)
+        return code, timed_out.is_set()
 
     def _kill_all(self) -> None:
         with self._lock:
@@ -219,10 +218,16 @@ def unusable_reference(run: PlannedRun, reference: Record | None) -> str:
     return ""
 
 
-def _after(seconds: float | None, action: Callable[[], Any]) -> threading.Timer | None:
+def _after(seconds: float | None, child: subprocess.Popen[str], fired: threading.Event) -> threading.Timer | None:
+    """Kill the child when its time is up."""
     if seconds is None:
         return None
-    timer = threading.Timer(seconds, action)
+
+    def stop() -> None:
+        fired.set()
+        child.kill()
+
+    timer = threading.Timer(seconds, stop)
     timer.daemon = True
     timer.start()
     return timer

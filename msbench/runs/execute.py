@@ -74,7 +74,7 @@ def execute(plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Any
     component = plugins.get("sparsifier", config.sparsifier.base)
     sparsifier: Sparsifier = build_part(component, config.sparsifier.params)
     initial = weights_digest(model)
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     run = {"run_id": job.run_id, "folder": folder, "config": config.model_dump(mode="json")}
     floor = constants(parts["train"], tasks)
@@ -207,7 +207,7 @@ def untouched_global_generators(name: str) -> Iterator[None]:
     """Raise RuntimeError when the block leaves torch's, numpy's or Python's global generator changed."""
 
     def states() -> dict[str, Any]:
-        position = np.random.get_state()
+        position: Any = np.random.get_state()
         return {
             "torch": torch.random.get_rng_state().numpy().tobytes(),
             "numpy": (position[1].tobytes(), position[2]),

@@ -18,8 +18,8 @@ def flat(record: Record) -> dict[str, Any]:
     wanted = record.model_dump(mode="json", exclude={"config", "environment", "tasks", "hashes"})
     (wanted.get("sparsity") or {}).pop("channels", None)
     (wanted.get("sparsity") or {}).pop("per_layer", None)
-    row: dict[str, Any] = pd.json_normalize(wanted).iloc[0].to_dict()
-    return {key: value for key, value in row.items() if not isinstance(value, list)}
+    row = pd.json_normalize(wanted).iloc[0].to_dict()
+    return {str(key): value for key, value in row.items() if not isinstance(value, list)}
 
 
 def export_records(store: Store, out: Path, kind: Literal["csv", "json", "parquet"]) -> int:

@@ -20,8 +20,6 @@ from msbench.runs.sources import class_digest, host_digest
 from msbench.runs.store import Store
 from msbench.selection import sparsifier_config
 
-NATURAL = {"mode": "natural", "share": None, "reference": None}
-
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -109,7 +107,7 @@ def _is_sparse(plugins: Plugins, sparsifier: SparsifierConfig) -> bool:
 
 
 def _natural(config: RunConfig) -> RunConfig:
-    return config.model_copy(update={"budget": BudgetConfig(scope=config.budget.scope, **NATURAL)})
+    return config.model_copy(update={"budget": BudgetConfig(mode="natural", scope=config.budget.scope)})
 
 
 def _shared_identity(plugins: Plugins, experiment: Experiment, cache: Path) -> dict[str, Any]:

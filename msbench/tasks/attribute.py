@@ -18,9 +18,7 @@ _YES, _NO = (0, 158, 115), (213, 94, 0)
 
 _METRICS = {
     "accuracy": MetricSpec("higher", "accuracy", "%", formula="correct images / valid images, threshold 0.5"),
-    "balanced_accuracy": MetricSpec(
-        "higher", "balanced acc.", "%", False, "mean recall of the classes present"
-    ),
+    "balanced_accuracy": MetricSpec("higher", "balanced acc.", "%", False, "mean recall of the classes present"),
     "f1": MetricSpec("higher", "F1", "%", False, "2TP / (2TP + FP + FN), threshold 0.5; 0 without positives"),
 }
 
@@ -43,9 +41,7 @@ class AttributeTask(Task):
 
     def __post_init__(self) -> None:
         if not self.positive_weight > 0:
-            raise ValueError(
-                f"task {self.name!r}: positive_weight: expected above 0, got {self.positive_weight}"
-            )
+            raise ValueError(f"task {self.name!r}: positive_weight: expected above 0, got {self.positive_weight}")
 
     @property
     def metrics(self) -> Mapping[str, MetricSpec]:
@@ -56,9 +52,7 @@ class AttributeTask(Task):
         logit = output[:, 0]
         true = torch.where(valid, target, 0).to(logit.dtype)
         weight = logit.new_tensor(self.positive_weight)
-        return masked_mean(
-            F.binary_cross_entropy_with_logits(logit, true, pos_weight=weight, reduction="none"), valid
-        )
+        return masked_mean(F.binary_cross_entropy_with_logits(logit, true, pos_weight=weight, reduction="none"), valid)
 
     def evaluator(self) -> _AttributeEvaluator:
         return _AttributeEvaluator(self)

@@ -115,10 +115,7 @@ class _DepthEvaluator(PooledEvaluator):
             {
                 "abs": torchmetrics.MeanAbsoluteError(),
                 "rel": torchmetrics.MeanAbsolutePercentageError(),
-                **{
-                    name: torchmetrics.MeanMetric(nan_strategy="disable")
-                    for name in ("delta1", "delta2", "delta3")
-                },
+                **{name: torchmetrics.MeanMetric(nan_strategy="disable") for name in ("delta1", "delta2", "delta3")},
                 "rmse": torchmetrics.MeanSquaredError(squared=False),
             },
         )

@@ -22,15 +22,11 @@ _BINS = 1000
 
 _SOFT = {
     "mae": MetricSpec("lower", "MAE", formula="mean |p - g| over all valid pixels"),
-    "mae_on_edges": MetricSpec(
-        "lower", "MAE on edges", "", False, "mean |p - g| where g ≠ 0; 0 without edges"
-    ),
+    "mae_on_edges": MetricSpec("lower", "MAE on edges", "", False, "mean |p - g| where g ≠ 0; 0 without edges"),
 }
 _BINARY = {
     "f1": MetricSpec("higher", "F1", "%", formula="pixelwise F1 at the best single threshold of the part"),
-    "average_precision": MetricSpec(
-        "higher", "AP", "%", formula=f"Σ (Rₙ - Rₙ₋₁) Pₙ over {_BINS + 1} thresholds"
-    ),
+    "average_precision": MetricSpec("higher", "AP", "%", formula=f"Σ (Rₙ - Rₙ₋₁) Pₙ over {_BINS + 1} thresholds"),
     "mae": MetricSpec("lower", "MAE", "", False, "mean |p - g| over all valid pixels"),
 }
 
@@ -64,13 +60,9 @@ class EdgesTask(Task):
         logit = output[:, 0]
         true = torch.where(valid, target, 0).to(logit.dtype)
         if not self.binary:
-            return masked_mean(
-                F.huber_loss(logit.sigmoid(), true, reduction="none", delta=self.huber_delta), valid
-            )
+            return masked_mean(F.huber_loss(logit.sigmoid(), true, reduction="none", delta=self.huber_delta), valid)
         weight = torch.where(true > 0.5, POSITIVE_WEIGHT, 1 - POSITIVE_WEIGHT)
-        return masked_mean(
-            F.binary_cross_entropy_with_logits(logit, true, weight=weight, reduction="none"), valid
-        )
+        return masked_mean(F.binary_cross_entropy_with_logits(logit, true, weight=weight, reduction="none"), valid)
 
     def evaluator(self) -> _SoftEvaluator | _BinaryEvaluator:
         return _BinaryEvaluator(self) if self.binary else _SoftEvaluator(self)

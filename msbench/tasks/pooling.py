@@ -42,7 +42,11 @@ class PooledEvaluator:
     def begin(self, valid: Tensor) -> dict[str, Metric]:
         """Count what is valid in this batch; the metrics, ready to be updated with it."""
         self._count += int(valid.sum())
-        return {name: metric.to(valid.device) for name, metric in self._metrics.items()}
+        for metric in self._metrics.values():
+            if metric.device != valid.device:
+                # a move makes torchmetrics fall back to float32
+                metric.to(valid.device).set_dtype(torch.float64)
+        return self._metrics
 
     def compute(self) -> dict[str, float]:
         """Every metric of the task; UserError when the whole part had nothing valid."""

@@ -18,12 +18,8 @@ IGNORE = 255
 """Label of pixels without ground truth; they count nowhere, marked invalid or not."""
 
 _METRICS = {
-    "miou": MetricSpec(
-        "higher", "mIoU", "%", formula="mean over classes in the ground truth of TP/(TP+FP+FN)"
-    ),
-    "pixel_accuracy": MetricSpec(
-        "higher", "pixel acc.", "%", formula="correct pixels / valid pixels of the part"
-    ),
+    "miou": MetricSpec("higher", "mIoU", "%", formula="mean over classes in the ground truth of TP/(TP+FP+FN)"),
+    "pixel_accuracy": MetricSpec("higher", "pixel acc.", "%", formula="correct pixels / valid pixels of the part"),
     "iou_micro_img": MetricSpec(
         "higher",
         "IoU (micro, per image)",
@@ -54,9 +50,7 @@ class SegmentationTask(Task):
         if len(self.classes) < 2:
             raise ValueError(f"task {self.name!r}: classes: expected at least 2, got {len(self.classes)}")
         if self.palette and len(self.palette) != len(self.classes):
-            raise ValueError(
-                f"task {self.name!r}: {len(self.palette)} colours for {len(self.classes)} classes"
-            )
+            raise ValueError(f"task {self.name!r}: {len(self.palette)} colours for {len(self.classes)} classes")
         object.__setattr__(self, "channels", len(self.classes))
 
     @property
@@ -67,9 +61,7 @@ class SegmentationTask(Task):
         """Cross entropy, mean over valid pixels."""
         known = valid & (target != IGNORE)
         labels = torch.where(known, target, IGNORE)
-        total = F.cross_entropy(
-            output, labels, ignore_index=IGNORE, reduction="sum", label_smoothing=self.smoothing
-        )
+        total = F.cross_entropy(output, labels, ignore_index=IGNORE, reduction="sum", label_smoothing=self.smoothing)
         return total / known.sum().clamp_min(1)
 
     def evaluator(self) -> _SegmentationEvaluator:
@@ -87,9 +79,7 @@ class SegmentationTask(Task):
 
     def picture(self, target: Tensor, valid: Tensor) -> Tensor:
         known = valid & (target != IGNORE)
-        colours = torch.tensor(
-            self.palette or palette(self.channels), dtype=torch.uint8, device=target.device
-        )
+        colours = torch.tensor(self.palette or palette(self.channels), dtype=torch.uint8, device=target.device)
         return blacken(colours[torch.where(known, target, 0)].movedim(-1, 0), known)
 
 

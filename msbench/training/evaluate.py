@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,7 +58,13 @@ def evaluate_constant(
     return _accumulate(samples, tasks, device, size, outputs)
 
 
-def _accumulate(samples, tasks, device, size, predict) -> Evaluation:  # type: ignore[no-untyped-def]
+def _accumulate(
+    samples: Samples,
+    tasks: Sequence[Task],
+    device: torch.device,
+    size: int,
+    predict: Callable[[Batch], Mapping[str, Tensor]],
+) -> Evaluation:
     evaluators = {task.name: task.evaluator() for task in tasks}
     losses = {task.name: 0.0 for task in tasks}
     for start in range(0, len(samples), size):
@@ -72,7 +78,7 @@ def _accumulate(samples, tasks, device, size, predict) -> Evaluation:  # type: i
     return Evaluation({name: evaluator.compute() for name, evaluator in evaluators.items()}, losses)
 
 
-def constants(samples: Samples, tasks: Sequence[Task], limit: int = 256) -> dict[str, Tensor]:
+def constants(samples: Samples, tasks: Sequence[Task], limit: int = 1000) -> dict[str, Tensor]:
     """Raw output [channels] of each task's best constant predictor, from the first `limit` training samples."""
     batch = samples.batch(torch.arange(min(limit, len(samples))))
     return {task.name: task.constant(batch.target[task.name], batch.valid[task.name]) for task in tasks}

@@ -37,13 +37,15 @@ class Optimizer:
         for group in self._adam.param_groups:
             group["lr"] = lr
         held = self._held
-        graded = [(weight, kept) for weight, kept in held if weight.grad is not None]
+        graded = [(weight.grad, kept) for weight, kept in held if weight.grad is not None]
         if graded:
-            torch._foreach_mul_([weight.grad for weight, _ in graded], [kept for _, kept in graded])
+            gradients, keeps = (list(column) for column in zip(*graded, strict=True))
+            torch._foreach_mul_(gradients, keeps)
         self._adam.step()
         if held:
             with torch.no_grad():
-                torch._foreach_mul_([weight for weight, _ in held], [kept for _, kept in held])
+                weights, keeps = (list(column) for column in zip(*held, strict=True))
+                torch._foreach_mul_(weights, keeps)
 
     def hold(self, mask: Mask) -> None:
         """Hold this mask from now on: moments of what it removes are zeroed, so that no stale step revives it."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from msbench.training.checkpoint import Checkpoint, Snapshot
 from msbench.training.evaluate import Evaluation, evaluate
 from msbench.training.history import History
 from msbench.training.optimizer import Optimizer
+from msbench.training.randomness import ModelRandomness
 from msbench.training.settings import Allowance, TrainingSettings
 from msbench.training.stepping import Step
 from msbench.training.stream import Stream
@@ -66,7 +66,7 @@ class Trainer:
         self.optimizer = Optimizer(self.model, self.balancer, self.settings)
         order = torch.Generator().manual_seed(self.seed + 0x5EED)
         self._stream = Stream(self.train_samples, self.tasks, order, self.settings.flip)
-        self._model_state = torch.Generator().manual_seed(self.seed + 0xD0).get_state()
+        self._randomness = ModelRandomness(self.seed + 0xD0, self.device)
         self._evaluated = 0
         self._best = Checkpoint()
 
@@ -132,7 +132,7 @@ class Trainer:
         self, batch: Batch, active: Sequence[str] | None = None, weights: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """Each active task's loss, in train mode, with `weights` in place of the model's own where given."""
-        with self._own_randomness(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp):
+        with self._randomness.lent(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp):
             if weights is None:
                 outputs = self.model(batch.image, active)
             else:
@@ -253,20 +253,3 @@ class Trainer:
         if self._best.step != self.history.step:
             self.evaluate()
         self._best.restore(self)
-
-    @contextmanager
-    def _own_randomness(self) -> Iterator[None]:
-        """Dropout draws from torch's default generator: lend it the trainer's own state while the model runs."""
-        if self.device.type != "cpu":
-            with torch.random.fork_rng(devices=[self.device]):
-                torch.random.set_rng_state(self._model_state)
-                yield
-                self._model_state = torch.random.get_rng_state()
-            return
-        outside = torch.random.get_rng_state()
-        torch.random.set_rng_state(self._model_state)
-        try:
-            yield
-        finally:
-            self._model_state = torch.random.get_rng_state()
-            torch.random.set_rng_state(outside)

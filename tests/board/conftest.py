@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +89,11 @@ class Factory:
         } | ({} if dense else self._compact(tasks, share, noise))  # fmt: skip
         return Record.model_validate(record | changes)
 
-    def failed(self, name: str, seed: int = 0, status: str = "failed", reason: str = "out of memory", **changes: Any) -> Record:
+    def failed(
+        self, name: str, seed: int = 0, status: str = "failed", reason: str = "out of memory", **changes: Any
+    ) -> Record:
         """A run that ended before it had any result."""
-        nothing = {key: None for key in ("delta", "sparsity", "compression", "speedup", "proof", "cost")}
+        nothing = dict.fromkeys(("delta", "sparsity", "compression", "speedup", "proof", "cost"))
         return self.record(
             name, seed, **({"status": status, "reason": reason, "metrics": {}, "validation": {}} | nothing | changes)
         )
@@ -174,8 +176,9 @@ class Factory:
         ratio, measured = 1 / (1 - sparsity), 1 + 0.7 * sparsity / (1 - sparsity) + noise.gauss(0, 0.02)
         return {
             "sparsity": {
-                "parameters": sparsity, "groups": sparsity + 0.02, "per_component": {"backbone": sparsity, "heads": 0.0},
-                "per_layer": {layer: sparsity for layer in layers},
+                "parameters": sparsity, "groups": sparsity + 0.02,
+                "per_component": {"backbone": sparsity, "heads": 0.0},
+                "per_layer": dict.fromkeys(layers, sparsity),
                 "channels": {layer: [round(count * (1 - sparsity)), count] for layer, count in layers.items()},
             },
             "compression": {
@@ -234,10 +237,10 @@ def site(factory: Factory, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def built(factory: Factory, tmp_path: Path) -> Iterator[Callable[[list[Record]], Path]]:
+def built(factory: Factory, tmp_path: Path) -> Callable[[list[Record]], Path]:
     """Builds a leaderboard from records; gives its folder."""
 
     def make(records: list[Record]) -> Path:
         return build(factory.save(records, tmp_path / "runs"), tmp_path / "leaderboard").parent
 
-    yield make
+    return make

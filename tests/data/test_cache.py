@@ -16,9 +16,7 @@ from msbench.errors import UserError
 
 def run_python(code: str, *arguments: object) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], env=os.environ | {"PYTHONPATH": path}
-    )
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=os.environ | {"PYTHONPATH": path})
 
 
 def fill(aside: Path) -> None:

@@ -6,10 +6,6 @@ import math
 
 import pytest
 import torch
-from rooms_oracle import cast, hand_made, ray_through, solid
-from torch import Tensor
-from torch.nn import functional as F
-
 from msbench_plugins.datasets.rooms.builder import Footprint, Shape
 from msbench_plugins.datasets.rooms.choose import choose_scenes, worth_keeping
 from msbench_plugins.datasets.rooms.draw import Draw
@@ -18,6 +14,10 @@ from msbench_plugins.datasets.rooms.labels import NYU13, NYU13_OF_NYU40, NYU40, 
 from msbench_plugins.datasets.rooms.render import Rendered, render
 from msbench_plugins.datasets.rooms.scene import sample_scene
 from msbench_plugins.datasets.rooms.texture import lattice
+from torch import Tensor
+from torch.nn import functional as F
+
+from tests.data.rooms_oracle import cast, hand_made, ray_through, solid
 
 SIZE = 32
 
@@ -137,8 +137,8 @@ def test_normals_agree_with_those_of_the_depth_map(scenes: Rendered) -> None:
         alone = F.max_pool2d(instance, 3, 1) == -F.max_pool2d(-instance, 3, 1)
         angles.append(torch.rad2deg(cosine.clamp(-1, 1).acos())[alone[0]])
     pooled = torch.cat(angles)
-    print(len(pooled), torch.quantile(pooled, torch.tensor([.5,.6,.7,.8,.9]).double()))
-    assert pooled.median() < 0.1
+    assert pooled.median() < 0.05
+    assert pooled.quantile(0.7) < 0.1
 
 
 def test_a_label_belongs_to_one_instance(scenes: Rendered) -> None:
@@ -151,7 +151,7 @@ def test_a_label_belongs_to_one_instance(scenes: Rendered) -> None:
 def test_targets_keep_to_their_ranges(scenes: Rendered) -> None:
     known = {0, *(int(label) for label in Nyu40)}
     assert set(scenes.label.unique().tolist()) <= known
-    assert 0 <= scenes.edges.min()
+    assert scenes.edges.min() >= 0
     assert scenes.edges.max() <= 1
     assert scenes.depth.min() > 0.2
     assert scenes.depth.max() < 7.7
@@ -159,7 +159,7 @@ def test_targets_keep_to_their_ranges(scenes: Rendered) -> None:
 
 
 def test_about_a_tenth_has_no_depth_reading_and_no_label() -> None:
-    seen = render(choose_scenes(3, "test", range(40)), 64)
+    seen = render(choose_scenes(3, "test", range(20)), 64)
     assert 0.05 < 1 - seen.valid.float().mean() < 0.18
     assert 0.05 < (seen.label == 0).float().mean() < 0.18
 

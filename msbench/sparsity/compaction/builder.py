@@ -33,8 +33,7 @@ class Builder:
     facts: Mapping[fx.Node, Facts | None]
     graph: fx.Graph = field(default_factory=fx.Graph)
     attributes: dict[str, nn.Module | Tensor] = field(default_factory=dict)
-    raw: dict[fx.Node, Any] = field(default_factory=dict)
-    """Old nodes without channels (sizes, scalars) to what stands for them here."""
+    _plain: dict[tuple[fx.Node, bool], Any] = field(default_factory=dict)
     _parts: dict[tuple[fx.Node, Kind], Part] = field(default_factory=dict)
     _selected: dict[tuple[fx.Node, bytes], fx.Node] = field(default_factory=dict)
     _ones: dict[fx.Node, fx.Node] = field(default_factory=dict)
@@ -48,9 +47,7 @@ class Builder:
 
     # issuing operations
 
-    def call(
-        self, target: Callable[..., Any] | str, *args: Any, static: bool | None = None, **kwargs: Any
-    ) -> fx.Node:
+    def call(self, target: Callable[..., Any] | str, *args: Any, static: bool | None = None, **kwargs: Any) -> fx.Node:
         """A function, or the tensor method of that name; static by default when all its inputs are."""
         if isinstance(target, str):
             node = self.graph.call_method(target, args, kwargs)
@@ -58,9 +55,7 @@ class Builder:
             node = self.graph.call_function(target, args, kwargs)
         return self._mark(node, static)
 
-    def module(
-        self, name: str, module: nn.Module, *args: Any, static: bool | None = None, **kwargs: Any
-    ) -> fx.Node:
+    def module(self, name: str, module: nn.Module, *args: Any, static: bool | None = None, **kwargs: Any) -> fx.Node:
         """A call of `module`, kept under its old name where that is possible."""
         self.attributes[name] = module
         return self._mark(self.graph.call_module(name, args, kwargs), static)
@@ -110,34 +105,46 @@ class Builder:
                 self._selected[key] = self.call(torch.index_select, part.node, 1, self.buffer(index))
         return self._selected[key]
 
-    def materialize(self, old: fx.Node, channels: Tensor, *, full: bool) -> fx.Node:
+    def materialize(self, old: fx.Node, channels: Tensor, *, grid: bool = False, batch: bool = False) -> fx.Node:
         """These channels of whatever kinds, as one tensor in ascending order of channel.
 
-        Without `full`, what does not depend on the image may have batch size 1, and if uniform spatial size
-        1.
+        grid: whether uniform channels must have their full spatial size; without, it may be 1. batch: whether
+        what does not depend on the image must have the image's batch size; without, it may be 1.
         """
         facts = self.facts_of(old)
         asked = {kind: channels & facts.of(kind) for kind in Kind}
         pieces = [(kind, rows) for kind, rows in asked.items() if rows.any()]
         if len(pieces) == 1:
-            return self._piece(old, *pieces[0], full=full)
-        nodes = [self._piece(old, kind, rows, full=True) for kind, rows in pieces]
+            return self._piece(old, *pieces[0], grid=grid, batch=batch)
+        batch |= bool(asked[Kind.DYNAMIC].any())
+        nodes = [self._piece(old, kind, rows, grid=True, batch=batch) for kind, rows in pieces]
         joined = self.call(torch.cat, nodes, dim=1)
         order = torch.cat([rows.nonzero().flatten() for _, rows in pieces]).argsort()
         return self.call(torch.index_select, joined, 1, self.buffer(order))
 
-    def _piece(self, old: fx.Node, kind: Kind, channels: Tensor, *, full: bool) -> fx.Node:
+    def _piece(self, old: fx.Node, kind: Kind, channels: Tensor, *, grid: bool, batch: bool) -> fx.Node:
         facts = self.facts_of(old)
         if kind is Kind.DYNAMIC:
             return self.select(old, kind, channels)
         if kind is Kind.UNIFORM:
             node = self.buffer(facts.column(facts.value[channels]))
-            node = self.call(torch.mul, node, self.ones(old)) if full else node
+            node = self.call(torch.mul, node, self.ones(old)) if grid else node
         else:
             node = self.select(old, kind, channels)
-        return self.call("expand", node, self.batch(), *[-1] * (facts.ndim - 1)) if full else node
+        return self.call("expand", node, self.batch(), *[-1] * (facts.ndim - 1)) if batch else node
 
     # sizes
+
+    def put_plain(self, old: fx.Node, value: Any, *, static: bool) -> None:
+        """State what stands for a value without channels: a size, a scalar."""
+        self._plain[old, static] = value
+
+    def plain(self, old: fx.Node, *, static: bool) -> Any:
+        """What stands for a value without channels, for use by operations that are static or not.
+
+        Static ones get sizes that do not hang on the image's pixels, the others sizes that cost nothing.
+        """
+        return self._plain.get((old, static), self._plain.get((old, False)))
 
     def batch(self) -> fx.Node:
         """The number of images; not static, so that maps are shared by all batch sizes."""
@@ -156,11 +163,15 @@ class Builder:
             self._sizes[node, dim] = size
         return self._sizes[node, dim]
 
-    def sizes(self, old: fx.Node) -> tuple[Any, ...]:
-        """The shape that `old` has in the masked network: nodes, and its number of channels as an integer."""
+    def sizes(self, old: fx.Node, *, static: bool) -> tuple[Any, ...]:
+        """The shape that `old` has in the masked network: nodes, and its number of channels as an integer.
+
+        static: for use by static operations; else read off what exists of `old`, which costs nothing.
+        """
         facts = self.facts_of(old)
-        spatial = [self._size(self.ones(old), dim) for dim in range(2, facts.ndim)]
-        return (self.batch(), len(facts.kind), *spatial)
+        part = None if static else self._parts.get((old, Kind.DYNAMIC))
+        carrier = self.ones(old) if part is None else part.node
+        return (self.batch(), len(facts.kind), *(self._size(carrier, dim) for dim in range(2, facts.ndim)))
 
     def ones(self, old: fx.Node) -> fx.Node:
         """Ones on the grid of `old`, [1, 1, ...]: carries its size where none of its channels may exist."""
@@ -177,8 +188,9 @@ class Builder:
 
     def reissue(self, old: fx.Node, source: fx.Node, module: nn.Module | None) -> fx.Node:
         """The operation of `old` on another first argument."""
-        args: Any = fx.node.map_arg(old.args[1:], self.raw.__getitem__)
-        kwargs: Any = fx.node.map_arg(dict(old.kwargs), self.raw.__getitem__)
+        static = source.meta["static"]
+        args: Any = fx.node.map_arg(old.args[1:], lambda node: self.plain(node, static=static))
+        kwargs: Any = fx.node.map_arg(dict(old.kwargs), lambda node: self.plain(node, static=static))
         if module is not None:
             return self.module(str(old.target), out_of_place(module), source, *args, **kwargs)
         target: Any = old.target

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from msbench.sparsity.compaction.rules import Affine, Binary, Channelwise, Concat, Opaque, Rule, Size
+from msbench.sparsity.compaction.rules import Affine, Binary, Channelwise, Concat, Opaque, Rule, Size, SizeArithmetic
 from msbench.sparsity.compaction.tracing import Shapes, call_counts
 from msbench.sparsity.compaction.weighted import Weighted
 
@@ -60,17 +60,18 @@ _ARITHMETIC: dict[Any, Callable[[Any, Any], Any]] = {
 def classify(traced: fx.GraphModule, shapes: Shapes) -> dict[fx.Node, Rule]:
     """A rule for every node, in the graph's order; `Opaque` for whatever no other rule is sure about."""
     counts = call_counts(traced)
-    channelled = {node: shape if shape and len(shape) >= 2 else None for node, shape in shapes.items()}
-    return {node: _Classifier(node, traced, channelled, counts).rule() for node in traced.graph.nodes}
+    return {node: _Classifier(node, traced, shapes, counts).rule() for node in traced.graph.nodes}
 
 
 class _Classifier:
     """Finds the rule of one node. shape, source: of its output and its first argument, None without channels."""
 
     def __init__(self, node: fx.Node, traced: fx.GraphModule, shapes: Shapes, counts: Counter[str]) -> None:
-        self.node, self.traced, self.shapes, self.counts = node, traced, shapes, counts
-        self.shape = shapes.get(node)
-        self.source = shapes.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
+        self.node, self.traced, self.counts = node, traced, counts
+        self.tensors = {key for key, shape in shapes.items() if shape is not None}
+        self.shapes = {key: shape for key, shape in shapes.items() if shape is not None and len(shape) >= 2}
+        self.shape = self.shapes.get(node)
+        self.source = self.shapes.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
 
     def rule(self) -> Rule:
         node = self.node
@@ -82,9 +83,7 @@ class _Classifier:
         if node.op == "call_module":
             module = self.traced.get_submodule(str(node.target))
             plain = self.source and self.shape and len(node.all_input_nodes) == 1 and not node.kwargs
-            rule = (
-                (self._layer(module) or self._activation(module) or self._resizing(module)) if plain else None
-            )
+            rule = (self._layer(module) or self._activation(module) or self._resizing(module)) if plain else None
             return rule or self._opaque(module, type(module).__name__)
         rule = self._size() or self._arithmetic() or self._concat() or self._function()
         return rule or self._opaque(None, getattr(node.target, "__name__", str(node.target)))
@@ -165,7 +164,11 @@ class _Classifier:
     def _size(self) -> Rule | None:
         is_shape = self.node.target is getattr and self.node.args[1] == "shape"
         is_size = self.node.op == "call_method" and self.node.target == "size" and not self.node.kwargs
-        return Size(self.node) if self.source is not None and (is_shape or is_size) else None
+        if self.source is not None and (is_shape or is_size):
+            return Size(self.node)
+        is_operator = getattr(self.node.target, "__module__", "") == "_operator"
+        on_sizes = not self.tensors.intersection([self.node, *self.node.all_input_nodes])
+        return SizeArithmetic(self.node) if is_operator and on_sizes else None
 
     def _arithmetic(self) -> Rule | None:
         node = self.node

@@ -85,9 +85,7 @@ def compact(model: nn.Module, mask: Mask, example: Tensor) -> Compaction:
     return Compaction(copy.deepcopy(small).to(like.device, like.dtype), small, report)
 
 
-def _rebuild(
-    exact: nn.Module, example: Tensor
-) -> tuple[nn.Module, dict[str, tuple[int, int]], tuple[str, ...]]:
+def _rebuild(exact: nn.Module, example: Tensor) -> tuple[nn.Module, dict[str, tuple[int, int]], tuple[str, ...]]:
     """The compact form of a masked float64 network, its layers' channels, and what was kept whole."""
     traced = trace(exact)
     fold(traced)
@@ -104,9 +102,7 @@ def _rebuild(
 
     small = finish(builder.graph, builder.attributes).eval()
     overwrite(small, example)
-    channels = {
-        rule.name: _channels(small, rule.name) for rule in rules.values() if isinstance(rule, Weighted)
-    }
+    channels = {rule.name: _channels(small, rule.name) for rule in rules.values() if isinstance(rule, Weighted)}
     whole = tuple(rule.reason for rule in rules.values() if isinstance(rule, Opaque) and rule.reason)
     return small, channels, whole
 

@@ -64,9 +64,7 @@ def _is_spare(value: object, traced: fx.GraphModule) -> bool:
     if not isinstance(value, fx.Node) or len(value.users) != 1:
         return False
     if value.op == "call_module":
-        return isinstance(
-            traced.get_submodule(str(value.target)), (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-        )
+        return isinstance(traced.get_submodule(str(value.target)), (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))
     return value.target in _ADDITIONS
 
 
@@ -75,6 +73,4 @@ def _same_grid(written: object, read: object, known: Shapes) -> bool:
     if not isinstance(written, fx.Node) or not isinstance(read, fx.Node):
         return False
     shape, other = known.get(written), known.get(read)
-    return (
-        shape is not None and other is not None and shape[1:] == other[1:] and min(shape[2:], default=2) > 1
-    )
+    return shape is not None and other is not None and shape[1:] == other[1:] and min(shape[2:], default=2) > 1

@@ -48,9 +48,7 @@ def hoist(graph: fx.Graph, attributes: dict[str, nn.Module | Tensor]) -> None:
     read = [
         node
         for node in static
-        if node.op != "get_attr"
-        and not node.meta.get("size")
-        and any(not user.meta["static"] for user in node.users)
+        if node.op != "get_attr" and not node.meta.get("size") and any(not user.meta["static"] for user in node.users)
     ]
     if not read:
         return

@@ -64,9 +64,7 @@ def prove(
     for name, allowed in tolerance.items():
         dtype = getattr(torch, name)
         other = exact if exact is not None and dtype == torch.float64 else compacted
-        comparison = _compare(
-            _copy(masked, dtype), _copy(other, dtype), [image.to(dtype) for image in inputs]
-        )
+        comparison = _compare(_copy(masked, dtype), _copy(other, dtype), [image.to(dtype) for image in inputs])
         max_abs_diff[name] = max(comparison.diff.values())
         for task, diff in comparison.diff.items():
             per_task.setdefault(task, {})[name] = diff

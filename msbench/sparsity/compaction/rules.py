@@ -7,6 +7,7 @@ emit: what to compute in the compact network (asked forwards).
 
 from __future__ import annotations
 
+import functools
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,7 +84,7 @@ class Channelwise(Rule):
         for kind in COMPUTED:
             rows = live & builder.facts_of(self.node).of(kind)
             if rows.any():
-                source = builder.materialize(self.source, rows, full=self.uniform is None)
+                source = builder.materialize(self.source, rows, grid=self.uniform is None)
                 builder.put(self.node, kind, rows, self.compute(source, rows, builder))
         ones = builder.ones(self.source)
         if self.resizes:
@@ -147,10 +148,8 @@ class Binary(Rule):
         if self.function is operator.add:
             for operand, other in (self.operands, self.operands[::-1]):
                 if isinstance(operand, fx.Node) and _is_zero(other, rows, builder):
-                    return builder.materialize(operand, rows, full=False)
-        operands = [
-            builder.materialize(x, rows, full=False) if isinstance(x, fx.Node) else x for x in self.operands
-        ]
+                    return builder.materialize(operand, rows)
+        operands = [builder.materialize(x, rows) if isinstance(x, fx.Node) else x for x in self.operands]
         return builder.call(self.function, *operands)
 
 
@@ -182,9 +181,7 @@ class Concat(Rule):
             rows = live & builder.facts_of(self.node).of(kind)
             if rows.any():
                 pieces = rows.split([len(builder.facts_of(source).kind) for source in self.sources])
-                asked = [
-                    (source, piece) for source, piece in zip(self.sources, pieces, strict=True) if piece.any()
-                ]
+                asked = [(source, piece) for source, piece in zip(self.sources, pieces, strict=True) if piece.any()]
                 nodes = [builder.select(source, kind, piece) for source, piece in asked]
                 joined = nodes[0] if len(nodes) == 1 else builder.call(torch.cat, nodes, dim=1)
                 builder.put(self.node, kind, rows, joined)
@@ -201,9 +198,32 @@ class Size(Rule):
         yield from ()
 
     def emit(self, live: Tensor, builder: Builder) -> None:
-        sizes = builder.sizes(self.node.args[0])  # type: ignore[arg-type]
-        is_dim = self.node.target == "size" and len(self.node.args) > 1
-        builder.raw[self.node] = sizes[self.node.args[1]] if is_dim else sizes  # type: ignore[index]
+        args: Any = self.node.args
+        is_dim = self.node.target == "size" and len(args) > 1
+        for static in (False, True):
+            sizes = builder.sizes(args[0], static=static)
+            builder.put_plain(self.node, sizes[args[1]] if is_dim else sizes, static=static)
+
+
+class SizeArithmetic(Rule):
+    """A Python operator on sizes, among them the choice of a dimension."""
+
+    def facts(self, known: Known) -> None:
+        return None
+
+    def demand(self, live: Tensor, known: Known) -> Demand:
+        yield from ()
+
+    def emit(self, live: Tensor, builder: Builder) -> None:
+        target: Any = self.node.target
+        for static in (False, True):
+            args: Any = fx.node.map_arg(self.node.args, functools.partial(builder.plain, static=static))
+            if target is operator.getitem and isinstance(args[0], tuple):
+                builder.put_plain(self.node, args[0][args[1]], static=static)
+            else:
+                result = builder.call(target, *args)
+                result.meta["size"] = True
+                builder.put_plain(self.node, result, static=static)
 
 
 class Opaque(Rule):
@@ -235,14 +255,14 @@ class Opaque(Rule):
         def whole(source: fx.Node) -> Any:
             facts = builder.facts[source]
             if facts is None:
-                return builder.raw[source]
-            return builder.materialize(source, torch.ones_like(facts.computed), full=True)
+                return builder.plain(source, static=False)
+            return builder.materialize(source, torch.ones_like(facts.computed), grid=True, batch=True)
 
         args: Any = fx.node.map_arg(self.node.args, whole)
         kwargs: Any = fx.node.map_arg(dict(self.node.kwargs), whole)
         result = self._issue(args, kwargs, builder)
         if self.shape is None:
-            builder.raw[self.node] = result
+            builder.put_plain(self.node, result, static=False)
         else:
             builder.put(self.node, Kind.DYNAMIC, torch.ones(self.shape[1], dtype=torch.bool), result)
             builder.put_ones(self.node, builder.ones_like_node(result, len(self.shape)))
@@ -257,21 +277,4 @@ class Opaque(Rule):
             return builder.buffer(self.target, name)
         if self.target is not None:
             return builder.module(name, out_of_place(self.target), *args, static=False, **kwargs)
-        return (
-            self._arithmetic(args, builder)
-            if _is_operator(name)
-            else builder.call(name, *args, static=False, **kwargs)
-        )
-
-    def _arithmetic(self, args: Any, builder: Builder) -> Any:
-        """An operator of Python: of sizes, which stay sizes, or of tensors."""
-        target: Any = self.node.target
-        if target is operator.getitem and isinstance(args[0], tuple):
-            return args[0][args[1]]
-        result = builder.call(target, *args)
-        result.meta["size"] = all(source.meta.get("size") for source in result.all_input_nodes)
-        return result
-
-
-def _is_operator(target: Any) -> bool:
-    return getattr(target, "__module__", "") == "_operator"
+        return builder.call(name, *args, static=False, **kwargs)

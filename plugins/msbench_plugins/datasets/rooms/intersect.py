@@ -67,9 +67,7 @@ def blocked(origin: Tensor, direction: Tensor, solids: tuple[Solids, ...]) -> Te
 
 def box_face(origin: tuple[Tensor, ...], direction: tuple[Tensor, ...], half: tuple[Tensor, ...]) -> Tensor:
     """Axis (0, 1, 2) of the box face through which a ray enters, in the box's own frame."""
-    x, y, z = (
-        -o / _nonzero(d) - h / _nonzero(d).abs() for o, d, h in zip(origin, direction, half, strict=True)
-    )
+    x, y, z = (-o / _nonzero(d) - h / _nonzero(d).abs() for o, d, h in zip(origin, direction, half, strict=True))
     return torch.where((y >= x) & (y >= z), 1, torch.where(x >= z, 0, 2))
 
 

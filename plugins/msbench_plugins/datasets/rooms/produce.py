@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,7 +56,8 @@ def produce(folder: Path, size: str, seed: int, progress: Progress) -> None:
 
     workers = min(_WORKERS, os.cpu_count() or 1) if SIZES[size].parallel else 1
     if workers == 1:
-        _render_share(folder, size, seed, share=0, shares=1, report=report)
+        with _one_thread():
+            _render_share(folder, size, seed, share=0, shares=1, report=report)
     else:
         _run_workers(folder, size, seed, workers, report)
     for part, count in SIZES[size].counts.items():
@@ -110,9 +112,7 @@ def _run_workers(folder: Path, size: str, seed: int, workers: int, report: Calla
     reading, writing = os.pipe()
     command = [sys.executable, "-m", __name__, size, str(seed)]
     processes = [
-        subprocess.Popen(
-            [*command, str(share), str(workers), str(folder)], stdout=writing, env=_environment()
-        )
+        subprocess.Popen([*command, str(share), str(workers), str(folder)], stdout=writing, env=_environment())
         for share in range(workers)
     ]
     os.close(writing)
@@ -129,6 +129,17 @@ def _run_workers(folder: Path, size: str, seed: int, workers: int, report: Calla
         raise RuntimeError(f"a rendering process failed (exit codes {codes}); its error is above")
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small tensors gain nothing from a second thread, and lose much to it where cores are busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _environment() -> dict[str, str]:
     """This process's environment, with its import path, for a worker of one thread."""
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
@@ -136,12 +147,11 @@ def _environment() -> dict[str, str]:
 
 
 def _work(size: str, seed: str, share: str, shares: str, folder: str) -> None:
-    torch.set_num_threads(1)
-
     def report(count: int) -> None:
         print(count, flush=True)
 
-    _render_share(Path(folder), size, int(seed), share=int(share), shares=int(shares), report=report)
+    with _one_thread():
+        _render_share(Path(folder), size, int(seed), share=int(share), shares=int(shares), report=report)
 
 
 if __name__ == "__main__":

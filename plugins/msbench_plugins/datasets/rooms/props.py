@@ -35,9 +35,7 @@ def _thing(build: Builder, at: Footprint, dx: float, dz: float, y: float) -> Non
         build.box(at, (dx, y + half[1], dz), half, Nyu40.BOX, wood(draw), turn=draw.between(-0.6, 0.6))
     elif kind < 0.72:
         radius = draw.between(0.05, 0.12)
-        build.sphere(
-            at, (dx, y + radius, dz), radius, Nyu40.OTHERPROP, paint(draw, any_colour(draw), gloss=0.6)
-        )
+        build.sphere(at, (dx, y + radius, dz), radius, Nyu40.OTHERPROP, paint(draw, any_colour(draw), gloss=0.6))
     elif kind < 0.88:
         radius, half_height = draw.between(0.03, 0.08), draw.between(0.06, 0.18)
         vase = paint(draw, any_colour(draw), gloss=0.5)
@@ -63,9 +61,7 @@ def plant(build: Builder) -> None:
         return
     draw = build.draw
     half_height, radius = draw.between(0.12, 0.22), draw.between(0.1, 0.16)
-    build.cylinder(
-        at, (0, half_height, 0), (radius, half_height), Nyu40.OTHERPROP, paint(draw, any_colour(draw))
-    )
+    build.cylinder(at, (0, half_height, 0), (radius, half_height), Nyu40.OTHERPROP, paint(draw, any_colour(draw)))
     for _ in range(draw.count(3, 5)):
         green = colorsys.hsv_to_rgb(draw.between(0.22, 0.38), draw.between(0.4, 0.9), draw.between(0.3, 0.75))
         leaf = draw.between(0.11, 0.2)

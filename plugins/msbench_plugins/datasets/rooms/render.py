@@ -45,18 +45,14 @@ class Rendered:
 
 
 @torch.no_grad()
-def render(
-    scenes: Sequence[Scene], size: int, supersampling: int = 1, at_once: int | None = None
-) -> Rendered:
+def render(scenes: Sequence[Scene], size: int, supersampling: int = 1, at_once: int | None = None) -> Rendered:
     """Render scenes; `at_once` of them share a chunk, which changes the speed and nothing else."""
     at_once = at_once or max(1, _RAYS_AT_ONCE // (size * supersampling) ** 2)
     parts = [
         _render_chunk(pack(scenes[start : start + at_once]), size, supersampling)
         for start in range(0, len(scenes), at_once)
     ]
-    return Rendered(
-        **{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Rendered)}
-    )
+    return Rendered(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Rendered)})
 
 
 @torch.no_grad()

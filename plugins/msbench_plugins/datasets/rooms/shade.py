@@ -28,9 +28,7 @@ def radiance(surface: Surface) -> Tensor:
     back = -surface.direction.flatten(1)
     back = back / length(back)
     light = glow * colour * 1.2
-    light = light + surface.by_ray(chunk.ambient) * _openness(surface) * colour * (
-        0.8 + 0.2 * surface.normal[1]
-    )
+    light = light + surface.by_ray(chunk.ambient) * _openness(surface) * colour * (0.8 + 0.2 * surface.normal[1])
     for index in range(2):
         position = surface.by_ray(chunk.lamp[:, index].t())
         toward = position - surface.point

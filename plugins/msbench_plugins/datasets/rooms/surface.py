@@ -98,8 +98,7 @@ def _height(chunk: Chunk, where: Tensor, spread: int) -> Tensor:
 def _shell(chunk: Chunk, direction: Tensor) -> tuple[Tensor, Tensor]:
     """Where rays leave the box room, and through the sides across which axis."""
     exits = [
-        (torch.where(direction[i] > 0, chunk.room[:, i : i + 1], 0.0) - chunk.eye[:, i : i + 1])
-        / direction[i]
+        (torch.where(direction[i] > 0, chunk.room[:, i : i + 1], 0.0) - chunk.eye[:, i : i + 1]) / direction[i]
         for i in range(3)
     ]
     nearest = torch.minimum(torch.minimum(exits[0], exits[1]), exits[2])

@@ -75,9 +75,7 @@ _MIXES: dict[Pattern, Mix] = {
 }
 
 
-def albedo(
-    pattern: Tensor, *, u: Tensor, v: Tensor, up: Tensor, salt: Tensor, first: Tensor, second: Tensor
-) -> Tensor:
+def albedo(pattern: Tensor, *, u: Tensor, v: Tensor, up: Tensor, salt: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Reflectance [3, M] at M surface points.
 
     u, v: coordinates on the surface in units of the pattern. up: height within the solid, 0 to 1.

@@ -85,9 +85,7 @@ def _door(build: Builder, at: Footprint, y: float, h: float) -> None:
     draw, w = build.draw, at.half_width
     colour = wood_colour(draw) if draw.chance(0.6) else any_colour(draw, (0.0, 0.4))
     leaf = paint(draw, colour, Pattern.DRAWER, 1.5, gloss=0.2)
-    build.box(
-        at, (0, y, 0), (w + 0.06, h + 0.05, 0.02), Nyu40.DOOR, paint(draw, any_colour(draw, (0.0, 0.2)))
-    )
+    build.box(at, (0, y, 0), (w + 0.06, h + 0.05, 0.02), Nyu40.DOOR, paint(draw, any_colour(draw, (0.0, 0.2))))
     build.box(at, (0, y, 0), (w, h, 0.03), Nyu40.DOOR, leaf)
     build.sphere(at, (w * 0.82, 1.0, 0.07), 0.04, Nyu40.DOOR, paint(draw, (0.75, 0.7, 0.5), gloss=0.9))
 
