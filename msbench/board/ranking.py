@@ -54,7 +54,7 @@ def ranks(rows: Iterable[Row]) -> dict[Row, tuple[int, int]]:
     """Rank ranges on mean Δ_T, among the rows of one target that met the contract with every seed."""
     pools: dict[Target, dict[str, Row]] = defaultdict(dict)
     for index, row in enumerate(rows):
-        if row.finished and not row.objections and row.target.order < 2:
+        if row.finished and not row.objections and row.target.rankable:
             pools[row.target][str(index)] = row
     found: dict[Row, tuple[int, int]] = {}
     for pool in pools.values():

@@ -24,12 +24,25 @@ from msbench.runs.record import (
 
 @dataclass(frozen=True, order=True)
 class Target:
-    """The budget that rows must share to be ranked against each other."""
+    """The budget that rows must share to be ranked against each other.
 
-    order: int
+    kind, in the order of the page's sections: 0 matched, 1 a share, 2 natural, 3 not known.
+    """
+
+    kind: int
     asked: float
     unstructured: bool
     label: str
+
+    @property
+    def natural(self) -> bool:
+        """Whether every row was free to stop at any sparsity."""
+        return self.kind == 2
+
+    @property
+    def rankable(self) -> bool:
+        """Whether rows of this target had to reach the same sparsity."""
+        return self.kind < 2
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def budget_words(data: BoardRows) -> str:
     if shares:
         listed = text.words(text.percent(share) for share in shares)
         parts.append(f"{listed} of the {key.scope}'s {_unit(key.unit)} removed")
-    if any(row.target.order == 2 for row in data.rows):
+    if any(row.target.natural for row in data.rows):
         parts.append("a sparsity of the method's own choice")
     words = "; or ".join(parts)
     tolerances = sorted({budget.tolerance for budget in budgets if budget.asked is not None})

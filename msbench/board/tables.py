@@ -133,7 +133,7 @@ def _role(data: BoardRows, row: Row) -> Role:
 def _section(target: Target, lines: Sequence[Line]) -> Section:
     reference = next((line.row.sparsifier.name for line in lines if line.role == "reference"), "")
     note = f"target: what {reference} achieved with the same seed" if reference else ""
-    if target.order == 2:
+    if target.natural:
         note = "each method stops where it likes, so these rows are not ranked against each other"
     return Section(target.label, tuple(lines), note)
 

@@ -14,7 +14,7 @@ GAP: Final = "\u2013"
 
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 _URL: Final = re.compile(r"https?://[^\s<>\"')\]]+")
-_ARXIV: Final = re.compile(r"arxiv:\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
+_ARXIV: Final = re.compile(r"arxiv[:\s]\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
 _DOI: Final = re.compile(r"\b(10\.\d{4,9}/[^\s<>\"']+[^\s<>\"'.,;)])")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -68,7 +69,8 @@ def measure(
     """
     place = torch.device(device)
     image = image.to(place)
-    networks = [fold_batchnorm(dense.to(place), image), compact.eval().to(place)]
+    dense, compact = (copy.deepcopy(network).to(place) for network in (dense, compact))
+    networks = [fold_batchnorm(dense, image), compact.eval()]
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
     with _threads(threads), torch.inference_mode():

@@ -54,6 +54,7 @@ class Factory:
         """A good run; `changes` replace whole parts of the record."""
         noise = random.Random(f"{name}/{seed}")
         dense = name == "dense"
+        mode = "natural" if dense else mode
         quality = 100.0 if dense else quality + noise.gauss(0, 0.4)
         record = {
             "run_id": f"{name}-{tasks[0]}-{mode}-{seed}",
@@ -97,6 +98,13 @@ class Factory:
         return self.record(
             name, seed, **({"status": status, "reason": reason, "metrics": {}, "validation": {}} | nothing | changes)
         )
+
+    def early(self, name: str, seed: int = 0, **changes: Any) -> Record:
+        """A run that failed before it knew its dataset."""
+        record = self.failed(name, seed, **changes)
+        record.dataset = record.model = record.budget = record.allowance = None
+        record.tasks = []
+        return record
 
     def inexact(self, name: str, seed: int = 0, **changes: Any) -> Record:
         """A run whose compact network is not equal to the masked one."""

@@ -32,7 +32,7 @@ def unsettle(model: nn.Module, seed: int) -> nn.Module:
 
 def residual() -> nn.Module:
     """Basic blocks at three scales; a top-down head, an atrous pyramid, and a vector head."""
-    backbone = SmallResNet(width=4, blocks=2).build()
+    backbone = SmallResNet(width=4, blocks=1).build()
     heads = {
         "seg": LightDense(width=5).build(backbone, 3),
         "depth": DeepLabV3(width=3, rates=(1, 2)).build(backbone, 1),
@@ -76,8 +76,8 @@ class PreActivation(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         x = self.first(image)
         x = x + self.second(F.leaky_relu(self.norm(x), 0.1))
-        x = x * torch.sigmoid(self.gate(F.adaptive_avg_pool2d(x, 1))) - 0.25
-        y = F.gelu(self.deep(self.pool(x)))
+        x = x * torch.sigmoid(self.gate(F.adaptive_avg_pool2d(x, 1))) + 0.25
+        y = F.gelu(self.deep(self.pool(F.relu(x))))
         _, _, height, width = x.shape
         both = torch.cat([x, F.interpolate(y, size=(height, width), mode="nearest")], dim=1)
         return {"dense": self.predict(both), "vector": self.vector(y.mean((2, 3)))}

@@ -27,7 +27,7 @@ class Builder:
     """Issues operations into `graph`; what they call collects in `attributes`, by dotted name.
 
     A node's meta["static"] tells that it depends on the image's size at most: its batch size is 1, and
-    `hoist` has it computed once a size. meta["size"] marks the sizes themselves.
+    `hoist` has it computed once a size, unless meta["free"]: a size read off the image itself.
     """
 
     facts: Mapping[fx.Node, Facts | None]
@@ -159,7 +159,7 @@ class Builder:
         if (node, dim) not in self._sizes:
             shape = self.call(getattr, node, "shape", static=True if node is self._image else None)
             size = self.call(operator.getitem, shape, dim, static=static)
-            shape.meta["size"] = size.meta["size"] = True
+            shape.meta["free"] = size.meta["free"] = node is self._image
             self._sizes[node, dim] = size
         return self._sizes[node, dim]
 

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 
 class SizeMaps(nn.Module):
-    """Calls `maps` and keeps its result for the last image size, dtype and device.
+    """Calls `maps` and keeps its results (maps, sizes of grids) for the last image size, dtype and device.
 
     Nothing is kept while gradients are recorded or while the network is being exported or compiled. What was
     kept goes when weights are loaded or the module moves.
@@ -20,9 +20,9 @@ class SizeMaps(nn.Module):
     def __init__(self, maps: nn.Module) -> None:
         super().__init__()
         self.maps = maps
-        self._kept: tuple[Any, tuple[Tensor, ...]] | None = None
+        self._kept: tuple[Any, tuple[Any, ...]] | None = None
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, image: Tensor) -> tuple[Any, ...]:
         exporting = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
         if torch.is_grad_enabled() or exporting:
             self._kept = None
@@ -48,7 +48,7 @@ def hoist(graph: fx.Graph, attributes: dict[str, nn.Module | Tensor]) -> None:
     read = [
         node
         for node in static
-        if node.op != "get_attr" and not node.meta.get("size") and any(not user.meta["static"] for user in node.users)
+        if node.op != "get_attr" and not node.meta.get("free") and any(not user.meta["static"] for user in node.users)
     ]
     if not read:
         return

@@ -222,7 +222,7 @@ class SizeArithmetic(Rule):
                 builder.put_plain(self.node, args[0][args[1]], static=static)
             else:
                 result = builder.call(target, *args)
-                result.meta["size"] = True
+                result.meta["free"] = all(source.meta.get("free") for source in result.all_input_nodes)
                 builder.put_plain(self.node, result, static=static)
 
 
@@ -274,7 +274,7 @@ class Opaque(Rule):
         if self.node.op == "output":
             return builder.output(args[0])
         if isinstance(self.target, Tensor):
-            return builder.buffer(self.target, name)
+            return builder.buffer(self.target.detach(), name)
         if self.target is not None:
             return builder.module(name, out_of_place(self.target), *args, static=False, **kwargs)
         return builder.call(name, *args, static=False, **kwargs)

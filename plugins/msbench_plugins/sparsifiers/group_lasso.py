@@ -22,9 +22,11 @@ class GroupLasso(Sparsifier):
     2021; the papers' 1e-3 to 1e-5). So λ has no default of its own: it belongs to the metric.
 
     prox_metric: the metric of the proximal step.
-    lam: λ; None takes the metric's default (0.3 euclidean, 1e-3 adaptive).
+    lam: λ, and where steering starts; None takes the metric's default (0.05 euclidean, 1e-3 adaptive).
     sparse_share: share of the allowance with the proximal step; the rest fine-tunes with the mask held.
-    steer: under a budget, move log λ by this much a step times the relative distance to the target; 0 holds λ.
+    steer: under a budget, move log λ by this much a step times the distance to a target that rises linearly over
+        the first half of the sparse steps (groups die late and together, so a target at full height from the start
+        overshoots to an empty network); 0 holds λ.
     """
 
     name: ClassVar[str] = "group_lasso"
@@ -55,7 +57,7 @@ class _Lasso:
 
     def __init__(self, settings: GroupLasso, trainer: Trainer) -> None:
         self.trainer, self.settings = trainer, settings
-        self.lam = settings.lam or (0.3 if settings.prox_metric == "euclidean" else 1e-3)
+        self.lam = settings.lam or (0.05 if settings.prox_metric == "euclidean" else 1e-3)
         self.sizes = {layer.name: layer.size for layer in trainer.groups.layers}
         self.adaptive = AdaptiveProx()
         self.scores: dict[str, Tensor] = {}
@@ -78,6 +80,7 @@ class _Lasso:
         self._steer(sparsity)
 
     def _steer(self, sparsity: float) -> None:
-        target = self.trainer.budget.target
-        if target is not None:
-            self.lam *= math.exp(self.settings.steer * (target - sparsity) / max(target, sparsity, 1e-6))
+        if self.trainer.budget.target is not None:
+            progress = self.trainer.allowance.progress / self.settings.sparse_share
+            wanted = self.trainer.budget.target * min(1.0, 2 * progress)
+            self.lam *= math.exp(self.settings.steer * (wanted - sparsity))
