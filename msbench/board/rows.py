@@ -136,7 +136,7 @@ class Row:
         """A figure of the compression over seeds."""
         return self.summary(lambda run: value(part) if (part := run.record.compression) else None)
 
-    def speedup(self, value: Callable[[SpeedupPart], float]) -> Summary | None:
+    def speedup(self, value: Callable[[SpeedupPart], float | None]) -> Summary | None:
         """A figure of the speed-up over seeds."""
         return self.summary(lambda run: value(part) if (part := run.record.speedup) else None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -80,12 +81,13 @@ def _compression(model: torch.nn.Module, small: torch.nn.Module) -> CompressionP
 def _speedup(
     model: MultiTaskModel, small: torch.nn.Module, mask: Mask, example: torch.Tensor, config: RunConfig
 ) -> SpeedupPart:
+    theory = theoretical_speedup(model, mask, example, config.budget.scope)
     macs = multiply_adds(model, example), multiply_adds(small, example)
     measured: dict[str, LatencyPart | None] = {"cpu": _latency(model, small, example, "cpu", config.engine.threads)}
     gpu = torch.cuda.is_available()
     measured["cuda"] = _latency(model, small, example, "cuda", config.engine.threads) if gpu else None
     return SpeedupPart(
-        theoretical=theoretical_speedup(model, mask, example),
+        theoretical=theory if math.isfinite(theory) else None,
         macs=macs[0] / max(macs[1], 1),
         dense_macs=macs[0],
         compact_macs=macs[1],

@@ -147,8 +147,8 @@ class LatencyPart(_Part):
 
 
 class SpeedupPart(_Part):
-    theoretical: float
-    """The papers' ratio: total FLOPs / FLOPs of the kept input channels."""
+    theoretical: float | None
+    """The papers' ratio: total FLOPs / FLOPs of the kept input channels; None when nothing is kept."""
     macs: float
     """Multiply-adds dense / after compaction."""
     dense_macs: int

@@ -246,6 +246,34 @@ def test_warm_start_equals_cold_start():
             assert bool(a[:, 0].any()) is (step not in (2, 3))
 
 
+@pytest.mark.parametrize("spread", [0.5, 3.0])
+def test_a_misleading_warm_start_does_no_harm(spread):
+    """Groups that were whole and are suddenly almost dead: Newton's first step from there ends below zero."""
+    generator = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(2, 16, 8, 3, 3, dtype=torch.float64, generator=generator)
+    v = torch.exp(2 * spread * noise)
+    weighted = (x * (v.sqrt() + 1e-8)).square().sum((0, 2, 3)).sqrt()
+    x *= (weighted.mean() / weighted).view(1, -1, 1, 1)
+    threshold = 0.99 * float(weighted.mean()) / math.sqrt(16 * 9)
+    warm = AdaptiveProx()
+    warm([x.clone()], [v], 1e-9)
+    found, expected = x.clone(), x.clone()
+    warm([found], [v], threshold)
+    AdaptiveProx()([expected], [v], threshold)
+    assert expected.ne(0).all()
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_second_moments_may_have_another_layout_than_the_weights():
+    plain, last = random_weights(2)[:3], random_weights(2)[:3]
+    moments = random_moments(2, 1.0)[:3]
+    last = [weight.clone(memory_format=torch.channels_last) for weight in last]
+    AdaptiveProx()(plain, moments, 0.1)
+    AdaptiveProx()(last, moments, 0.1)
+    for a, b in zip(plain, last, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(("shift", "stays"), [(0.999, True), (1.001, False)])
 def test_adaptive_fixed_point_depends_on_the_gradient_alone(shift, stays):
     """A zero group stays zero iff |grad| <= lambda sqrt(n), whatever the second moments are."""

@@ -91,6 +91,11 @@ def test_delta_is_inclusive_and_survives_a_prediction_of_zero():
     assert found["abs"] == pytest.approx(0.625)
 
 
+def test_ratios_see_a_prediction_of_zero_as_a_millimetre():
+    output, target = torch.full((1, 1, 1, 1), -1e4), torch.full((1, 1, 1), 1.2e-3)
+    assert evaluate(TASK, output, target, torch.ones(1, 1, 1, dtype=torch.bool))["delta1"] == 100.0
+
+
 def test_constant_predicts_the_median():
     _, target, valid = example(TASK, 4, images=3, size=7)
     constant = TASK.constant(target, valid)
