@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from msbench.config import EngineConfig
 from msbench.measure.latency import allocator_environment
 from msbench.plugins import Plugins
-from msbench.runs.execute import Job
+from msbench.runs.describe import Job
 from msbench.runs.plan import PlannedRun, order
 from msbench.runs.record import Record, Status, read_record
 from msbench.runs.store import Store, write_json

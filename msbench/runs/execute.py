@@ -4,81 +4,89 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from msbench.config import RunConfig, build_part
-from msbench.data.dataset import Dataset, Samples
+from msbench.data.dataset import PARTS, Dataset, Part, Samples
 from msbench.data.preview import prediction_sheet
 from msbench.errors import DivergedError, UserError
 from msbench.models.multitask import MultiTaskModel
-from msbench.plugins import Component, Plugins
+from msbench.plugins import Plugins
 from msbench.runs.build import rebuild, weights_digest
-from msbench.runs.provenance import environment, peak_memory
-from msbench.runs.record import (
-    AllowancePart,
-    BudgetPart,
-    CostPart,
-    DatasetPart,
-    MetricValue,
-    ModelPart,
-    Record,
-    SparsifierPart,
-    SparsityPart,
-    TaskPart,
+from msbench.runs.describe import (
+    Job,
+    blank_record,
+    budget_part,
+    dataset_part,
+    judge,
+    metric_values,
+    model_part,
+    sparsity_part,
 )
-from msbench.sparsity.accounting import account
+from msbench.runs.provenance import environment, peak_memory
+from msbench.runs.record import AllowancePart, CostPart, MetricValue, Record, TaskPart
 from msbench.sparsity.budget import Budget
 from msbench.sparsity.groups import Groups
 from msbench.sparsity.mask import Mask
 from msbench.tasks.task import Task
-from msbench.training.evaluate import Evaluation, constants, evaluate, evaluate_constant
+from msbench.training.evaluate import constants, evaluate, evaluate_constant
 from msbench.training.history import History
 from msbench.training.sparsifier import Sparsifier
 from msbench.training.trainer import Trainer
 
+Progress = Callable[[float, Mapping[str, float]], None]
+"""Called with the share of the allowance spent and the newest values, after each validation."""
+
 
 @dataclass(frozen=True)
-class Job:
-    """What a run's process is given."""
+class Problem:
+    """What a run works on: data, tasks, the initial network, and the floor that it must beat."""
 
-    run_id: str
-    config: RunConfig
-    target: float | None
-    """Sparsity to reach; None for a natural budget."""
-    reference: str | None
-    command: str
-    identity: dict[str, Any]
+    dataset: Dataset
+    tasks: tuple[Task, ...]
+    model: MultiTaskModel
+    parts: Mapping[Part, Samples]
+    constants: Mapping[str, Tensor]
+    initial_weights: str
+    device: torch.device
+
+    @classmethod
+    def of(cls, plugins: Plugins, config: RunConfig, cache: Path) -> Problem:
+        """Build everything that a configuration names. The data must be prepared, or is prepared now."""
+        device = resolve_device(config.engine.device)
+        dataset, tasks, model = rebuild(plugins, config)
+        dataset.prepare(cache, lambda done, total, what: None)
+        parts = {part: dataset.samples(part, cache) for part in PARTS}
+        initial = weights_digest(model)
+        model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(dataset, tasks, model, parts, constants(parts["train"], tasks), initial, device)
+
+    def measured(self, part: Part) -> dict[str, dict[str, MetricValue]]:
+        """Every metric of the network as it is now on one part, beside the constant predictor's."""
+        samples = self.parts[part]
+        found = evaluate(self.model, samples, self.tasks, self.device)
+        floor = evaluate_constant(self.constants, samples, self.tasks, self.device)
+        return metric_values(found, floor, self.tasks)
 
 
-def execute(plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Any) -> Record:
-    """Train and evaluate; write weights, mask, history, samples and configuration; return the unmeasured record.
-
-    progress: called with (share of the allowance spent, newest values) after each validation.
-    """
+def execute(plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Progress) -> Record:
+    """Train and evaluate; write weights, mask, history and samples; return the record, not yet measured."""
     started = time.perf_counter()
-    config = job.config
-    device = resolve_device(config.engine.device)
-    _prepare_process(config.engine.threads, device)
-    dataset, tasks, model = rebuild(plugins, config)
-    dataset.prepare(cache, lambda done, total, what: None)
-    parts = {part: dataset.samples(part, cache) for part in ("train", "validation", "test")}
-    component = plugins.get("sparsifier", config.sparsifier.base)
-    sparsifier: Sparsifier = build_part(component, config.sparsifier.params)
-    initial = weights_digest(model)
-    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    run = {"run_id": job.run_id, "folder": folder, "config": config.model_dump(mode="json")}
-    floor = constants(parts["train"], tasks)
-    trainer = _trainer(plugins, job, tasks, model, parts, floor, device)
+    _prepare_process(job.config.engine.threads, resolve_device(job.config.engine.device))
+    problem = Problem.of(plugins, job.config, cache)
+    component = plugins.get("sparsifier", job.config.sparsifier.base)
+    sparsifier: Sparsifier = build_part(component, job.config.sparsifier.params)
+    trainer = _trainer(plugins, job, problem)
+    run = {"run_id": job.run_id, "folder": folder, "config": job.config.model_dump(mode="json")}
     trainer.on_evaluation = lambda history: _report(plugins, run, trainer, history, progress)
     plugins.hook.msbench_run_started(run=run)
 
@@ -86,39 +94,33 @@ def execute(plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Any
         sparsifier.sparsify(trainer)
     trainer.finish()
     mask = checked_mask(trainer)
-    test = evaluate(model, parts["test"], tasks, device)
-    validation = evaluate(model, parts["validation"], tasks, device)
-    _write(folder, model, mask, trainer.history, parts["test"], tasks, device)
+    _write(folder, problem, mask, trainer.history)
 
-    record = Record(
-        run_id=job.run_id,
-        status="ok",
-        created=now(),
-        preset=config.preset,
-        command=job.command,
-        seed=config.seed,
-        sparsifier=sparsifier_part(component, config, sparsifier.notes()),
-        dataset=_dataset_part(dataset, config, parts),
-        model=_model_part(config, model),
-        tasks=[TaskPart(name=task.name, kind=task.kind, headline=task.headline) for task in tasks],
-        budget=_budget_part(job, trainer, mask, sparsifier),
-        allowance=AllowancePart(samples=trainer.allowance.samples, spent=trainer.allowance.spent),
-        metrics=_metrics(test, evaluate_constant(floor, parts["test"], tasks, device), tasks),
-        validation=_metrics(validation, evaluate_constant(floor, parts["validation"], tasks, device), tasks),
-        sparsity=_sparsity_part(model, mask, trainer.groups),
-        cost=CostPart(wall_s=time.perf_counter() - started, peak_memory=peak_memory()),
-        hashes={
-            "initial_weights": initial,
-            "weights": weights_digest(model),
-            "mask": mask.digest() if mask is not None else "",
-            **digests(job.identity),
-        },
-        environment=environment(str(device), config.engine.threads),
-        config=config.model_dump(mode="json"),
-    )
-    _judge(record)
+    record = blank_record(job, component, sparsifier.notes())
+    _fill(record, job, problem, trainer, sparsifier)
+    record.cost = CostPart(wall_s=time.perf_counter() - started, peak_memory=peak_memory())
     plugins.hook.msbench_run_finished(record=record)
     return record
+
+
+def _fill(record: Record, job: Job, problem: Problem, trainer: Trainer, sparsifier: Sparsifier) -> None:
+    """What came out of a run that ended."""
+    mask, config = trainer.mask, job.config
+    record.dataset = dataset_part(problem.dataset, config, problem.parts)
+    record.model = model_part(config, problem.model)
+    record.tasks = [TaskPart(name=task.name, kind=task.kind, headline=task.headline) for task in problem.tasks]
+    record.budget = budget_part(job, trainer, sparsifier.sparse)
+    record.allowance = AllowancePart(samples=trainer.allowance.samples, spent=trainer.allowance.spent)
+    record.metrics = problem.measured("test")
+    record.validation = problem.measured("validation")
+    record.sparsity = sparsity_part(problem.model, mask, trainer.groups)
+    record.hashes |= {
+        "initial_weights": problem.initial_weights,
+        "weights": weights_digest(problem.model),
+        "mask": mask.digest() if mask is not None else "",
+    }
+    record.environment = environment(str(problem.device), config.engine.threads)
+    judge(record)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -133,35 +135,6 @@ def resolve_device(name: str) -> torch.device:
         raise UserError(f"engine.device={name}: no such device; use auto, cpu or cuda") from error
 
 
-def now() -> str:
-    """UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def digests(identity: Mapping[str, Any]) -> dict[str, str]:
-    """The parts of a run's identity that are digests, for the record."""
-    return {
-        "data": identity["data"],
-        "host_sources": identity["host"],
-        "sparsifier_sources": identity["sparsifier"],
-    }
-
-
-def sparsifier_part(component: Component, config: RunConfig, notes: list[str]) -> SparsifierPart:
-    """How a record names its sparsifier."""
-    cls: Any = component.cls
-    return SparsifierPart(
-        name=config.sparsifier.name,
-        base=config.sparsifier.base,
-        plugin=component.plugin,
-        version=component.version,
-        params=config.sparsifier.params,
-        paper=cls.paper,
-        summary=(cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else "",
-        notes=notes,
-    )
-
-
 def _prepare_process(threads: int, device: torch.device) -> None:
     """Threads pinned, denormals flushed (pruned weights decay into them, and they are slow)."""
     torch.set_flush_denormal(True)
@@ -169,34 +142,28 @@ def _prepare_process(threads: int, device: torch.device) -> None:
         torch.set_num_threads(threads)
 
 
-def _trainer(
-    plugins: Plugins,
-    job: Job,
-    tasks: tuple[Task, ...],
-    model: MultiTaskModel,
-    parts: Mapping[str, Samples],
-    floor: Mapping[str, torch.Tensor],
-    device: torch.device,
-) -> Trainer:
-    config = job.config
-    budget = Budget(config.budget.mode, config.budget.scope, Groups.of(model, config.budget.scope), job.target)
+def _trainer(plugins: Plugins, job: Job, problem: Problem) -> Trainer:
+    config, tasks = job.config, problem.tasks
+    floor = evaluate_constant(problem.constants, problem.parts["validation"], tasks, problem.device)
     balancer = plugins.get("loss balancer", config.training.balancer).cls([task.name for task in tasks])
     return Trainer(
-        model=model,
+        model=problem.model,
         tasks=tasks,
-        budget=budget,
+        budget=Budget(
+            config.budget.mode, config.budget.scope, Groups.of(problem.model, config.budget.scope), job.target
+        ),
         settings=config.training,
-        balancer=balancer.to(device),
+        balancer=balancer.to(problem.device),
         criteria=plugins.classes("criterion"),
-        train_samples=parts["train"],
-        validation_samples=parts["validation"],
-        loss_floor=evaluate_constant(floor, parts["validation"], tasks, device).losses,
-        device=device,
+        train_samples=problem.parts["train"],
+        validation_samples=problem.parts["validation"],
+        loss_floor=floor.losses,
+        device=problem.device,
         seed=config.seed,
     )
 
 
-def _report(plugins: Plugins, run: Mapping[str, Any], trainer: Trainer, history: History, progress: Any) -> None:
+def _report(plugins: Plugins, run: Mapping[str, Any], trainer: Trainer, history: History, progress: Progress) -> None:
     latest = history.latest()
     progress(trainer.allowance.progress, latest)
     plugins.hook.msbench_epoch_finished(run=run, history={**latest, "samples": trainer.allowance.spent})
@@ -237,107 +204,19 @@ def checked_mask(trainer: Trainer) -> Mask | None:
     return mask
 
 
-def _write(
-    folder: Path,
-    model: MultiTaskModel,
-    mask: Mask | None,
-    history: History,
-    test: Samples,
-    tasks: tuple[Task, ...],
-    device: torch.device,
-) -> None:
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+def _write(folder: Path, problem: Problem, mask: Mask | None, history: History) -> None:
+    """Weights, mask, history, and predictions beside labels for the first test images."""
+    state = {name: value.detach().cpu().contiguous() for name, value in problem.model.state_dict().items()}
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise DivergedError("the final weights are not finite")
     save_file(state, folder / "model.safetensors")
     if mask is not None:
         mask.save(folder / "mask.safetensors")
     history.save(folder / "history.parquet")
+    test = problem.parts["test"]
     batch = test.batch(torch.arange(min(6, len(test))))
-    model.eval()
+    problem.model.eval()
     with torch.inference_mode():
-        outputs = {name: output.float().cpu() for name, output in model(batch.image.to(device)).items()}
-    prediction_sheet(batch, outputs, tasks, len(batch)).save(folder / "samples.png")
-
-
-def _metrics(found: Evaluation, floor: Evaluation, tasks: tuple[Task, ...]) -> dict[str, dict[str, MetricValue]]:
-    result: dict[str, dict[str, MetricValue]] = {}
-    for task in tasks:
-        result[task.name] = {
-            name: MetricValue(
-                value=found.metrics[task.name][name],
-                better=spec.better,
-                label=spec.label,
-                unit=spec.unit,
-                in_delta=spec.in_delta,
-                constant=floor.metrics[task.name][name],
-            )
-            for name, spec in task.metrics.items()
-        }
-    return result
-
-
-def _dataset_part(dataset: Dataset, config: RunConfig, parts: Mapping[str, Samples]) -> DatasetPart:
-    return DatasetPart(
-        name=config.data.name,
-        params=config.data.params,
-        synthetic=dataset.synthetic,
-        train=len(parts["train"]),
-        validation=len(parts["validation"]),
-        test=len(parts["test"]),
-        image=list(parts["test"].batch(torch.tensor([0])).image.shape[1:]),
-    )
-
-
-def _model_part(config: RunConfig, model: MultiTaskModel) -> ModelPart:
-    chosen = config.model
-    return ModelPart(
-        name=chosen.name,
-        backbone=chosen.backbone.name,
-        head=chosen.head.name,
-        params=chosen.model_dump(mode="json"),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-    )
-
-
-def _budget_part(job: Job, trainer: Trainer, mask: Mask | None, sparsifier: Sparsifier) -> BudgetPart:
-    structured = mask is None or mask.structured
-    achieved = trainer.budget.sparsity(mask) if mask is not None else 0.0
-    tolerance = trainer.budget.tolerance(structured)
-    moved = achieved - trainer.natural if trainer.natural is not None else None
-    return BudgetPart(
-        mode=job.config.budget.mode,
-        scope=job.config.budget.scope,
-        unit="params",
-        structured=structured,
-        asked=job.target,
-        achieved=achieved,
-        natural=trainer.natural,
-        settled_by=moved,
-        tolerance=tolerance,
-        met=None if job.target is None or not sparsifier.sparse else abs(achieved - job.target) <= tolerance,
-        reference=job.reference,
-    )
-
-
-def _sparsity_part(model: MultiTaskModel, mask: Mask | None, groups: Groups) -> SparsityPart:
-    found = account(model, mask if mask is not None else Mask({}), groups)
-    return SparsityPart(
-        parameters=found.parameters,
-        groups=found.groups,
-        per_layer=dict(found.per_layer),
-        per_component=dict(found.per_component),
-        channels={name: list(pair) for name, pair in found.channels.items()},
-    )
-
-
-def _judge(record: Record) -> None:
-    """A budget that was missed is a status of its own."""
-    budget = record.budget
-    if budget is not None and budget.met is False:
-        assert budget.asked is not None
-        assert budget.achieved is not None
-        record.status = "budget_missed"
-        record.reason = (
-            f"achieved {budget.achieved:.2%} sparsity, asked for {budget.asked:.2%} ± {budget.tolerance:.2%}"
-        )
+        outputs = problem.model(batch.image.to(problem.device))
+    shown = {name: output.float().cpu() for name, output in outputs.items()}
+    prediction_sheet(batch, shown, problem.tasks, len(batch)).save(folder / "samples.png")

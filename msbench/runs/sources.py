@@ -13,7 +13,7 @@ from pathlib import Path
 
 HOST_PACKAGES = ("data", "measure", "models", "sparsity", "tasks", "training")
 """What of msbench can change a run's numbers; the command line, the store's bookkeeping and the board cannot."""
-HOST_MODULES = ("runs/execute.py", "runs/finish.py", "runs/build.py")
+HOST_MODULES = ("runs/execute.py", "runs/describe.py", "runs/finish.py", "runs/build.py")
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import yaml
 from msbench.config import RunConfig
 from msbench.errors import DivergedError
 from msbench.plugins import Plugins, load_plugins
-from msbench.runs.execute import Job, digests, execute, now, sparsifier_part
+from msbench.runs.describe import Job, blank_record
+from msbench.runs.execute import execute
 from msbench.runs.record import Record, Status, write_record
 from msbench.runs.store import Store
 
@@ -49,7 +51,7 @@ def train(folder: Path, say: Any) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), "utf-8")
     plugins = load_plugins(payload["plugins"])
 
-    def progress(share: float, latest: dict[str, float]) -> None:
+    def progress(share: float, latest: Mapping[str, float]) -> None:
         say(share=share, score=latest.get("validation/score"))
 
     try:
@@ -65,20 +67,7 @@ def train(folder: Path, say: Any) -> None:
 
 def failure(plugins: Plugins, job: Job, status: Status, reason: str) -> Record:
     """The record of a run that produced no result."""
-    config = job.config
-    component = plugins.get("sparsifier", config.sparsifier.base)
-    return Record(
-        run_id=job.run_id,
-        status=status,
-        reason=reason,
-        created=now(),
-        preset=config.preset,
-        command=job.command,
-        seed=config.seed,
-        sparsifier=sparsifier_part(component, config, []),
-        hashes=digests(job.identity),
-        config=config.model_dump(mode="json"),
-    )
+    return blank_record(job, plugins.get("sparsifier", job.config.sparsifier.base), [], status, reason)
 
 
 def measure(store: Store, run_ids: list[str], say: Any) -> None:

@@ -35,9 +35,10 @@ class Budget:
     def select(self, scores: Mapping[str, Tensor], sparsity: float | None = None, floor: int = 1) -> Mask:
         """The mask that keeps what scores highest and meets the target as closely as granularity allows.
 
-        Cuts by score, lowest first, while the cut fits; then goes on with any smaller group that still fits, so
-        that the result is short of the target by less than the smallest group that was left. Ties go by layer
-        order and index. `floor` groups a layer are always kept.
+        Cuts by score, lowest first, while the cut fits; then goes on with any smaller group that still fits. What
+        is still missing is closed by exchanging one removed group for a larger one, the worst-scored of its size,
+        and by going over by one group where that is nearer. Ties go by layer order and index. `floor` groups a
+        layer are always kept.
 
         scores: per layer [I] (whole input channels) or the weight's shape (single elements); higher is kept.
         sparsity: a target other than the budget's, for methods that reach it in several rounds.
@@ -48,7 +49,8 @@ class Budget:
         flat, sizes, protected = self._flatten(scores, floor)
         order = np.lexsort((np.arange(len(flat)), flat))
         order = order[~protected[order]]
-        drop = _fill(sizes[order], round(target * self.groups.weights))
+        capacity = round(target * self.groups.weights)
+        drop = _close(sizes[order], _fill(sizes[order], capacity), capacity)
         kept = np.ones(len(flat), dtype=bool)
         kept[order[drop]] = False
         return self._unflatten(kept, scores)
@@ -104,4 +106,31 @@ def _fill(sizes: np.ndarray, capacity: int) -> np.ndarray:
             room -= int(sizes[position])
             if room == 0:
                 break
+    return taken
+
+
+def _close(sizes: np.ndarray, taken: np.ndarray, capacity: int) -> np.ndarray:
+    """Bring what is taken nearer to the capacity: exchange, then overshoot by one where that is nearer.
+
+    sizes are in order of score, lowest first. Each exchange gives back the best-scored taken group of one size for
+    the worst-scored free group of a larger size, and closes as much of the gap as any such pair can.
+    """
+    taken = taken.copy()
+    while gap := capacity - int(sizes[taken].sum()):
+        pairs = [
+            (int(large - small), int(small), int(large))
+            for small in np.unique(sizes[taken])
+            for large in np.unique(sizes[~taken])
+            if 0 < large - small <= gap
+        ]
+        if not pairs:
+            break
+        _, small, large = max(pairs)
+        taken[np.flatnonzero(taken & (sizes == small))[-1]] = False
+        taken[np.flatnonzero(~taken & (sizes == large))[0]] = True
+    free = np.flatnonzero(~taken)
+    if len(free):
+        smallest = free[np.argmin(sizes[free])]
+        if sizes[smallest] - gap < gap:
+            taken[smallest] = True
     return taken

@@ -93,8 +93,9 @@ class MetaTraining:
             if self.after_step is not None:
                 self.after_step(Step(index, index == count - 1, lr))
             trainer.evaluate_when_due()
-        for size, times in sorted(drawn.items()):
-            trainer.log(f"episodes/{size}_tasks", times)
+            if index == count - 1 or index % (count // 20 + 1) == 0:
+                for size, times in sorted(drawn.items()):
+                    trainer.log(f"episodes/{size}_tasks", times)
 
     def _episode(self, trainer: Trainer, tasks: tuple[str, ...]) -> Episode:
         with torch.no_grad():

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in one call: the main job and every method on it, with measured GPU speed-ups, and the
+# speed of the proximal operators. Prints the GPU's name and the table; leaves the records in $1 (default gpu-results).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=${1:-gpu-results}
+msbench() { python3 -m msbench.cli.main "$@"; }
+
+python3 -c 'import torch; print(torch.__version__, torch.cuda.get_device_name())'
+msbench doctor --results "$out"
+msbench run -s all --preset smoke --results "$out/smoke" engine.device=cuda
+msbench run -s meta_sparsity -s one_shot_magnitude -s random --budget matched --results "$out/quick" engine.device=cuda
+msbench run -s one_shot_magnitude --budget 0.7 -m papers training.samples=640 training.batch=16 training.amp=true \
+  data.size=m --results "$out/papers" engine.device=cuda
+msbench results export "$out/quick.csv" --results "$out/quick"
+msbench results export "$out/papers.csv" --results "$out/papers"
