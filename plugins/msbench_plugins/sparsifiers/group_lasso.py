@@ -22,7 +22,7 @@ class GroupLasso(Sparsifier):
     2021; the papers' 1e-3 to 1e-5). So λ has no default of its own: it belongs to the metric.
 
     prox_metric: the metric of the proximal step.
-    lam: λ, and where steering starts; None takes the metric's default (0.05 euclidean, 1e-3 adaptive).
+    lam: λ, and where steering starts; None takes the metric's default (0.1 euclidean, 1e-3 adaptive).
     sparse_share: share of the allowance with the proximal step; the rest fine-tunes with the mask held.
     steer: under a budget, move log λ by this much a step times the distance to a target that rises linearly over
         the first half of the sparse steps (groups die late and together, so a target at full height from the start
@@ -39,7 +39,7 @@ class GroupLasso(Sparsifier):
     prox_metric: Literal["euclidean", "adaptive"] = "euclidean"
     lam: Annotated[float, Gt(0)] | None = None
     sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.7
-    steer: Annotated[float, Interval(ge=0, le=1)] = 0.02
+    steer: Annotated[float, Interval(ge=0, le=1)] = 0.1
 
     def sparsify(self, trainer: Trainer) -> None:
         lasso = _Lasso(self, trainer)
@@ -57,7 +57,7 @@ class _Lasso:
 
     def __init__(self, settings: GroupLasso, trainer: Trainer) -> None:
         self.trainer, self.settings = trainer, settings
-        self.lam = settings.lam or (0.05 if settings.prox_metric == "euclidean" else 1e-3)
+        self.lam = settings.lam or (0.1 if settings.prox_metric == "euclidean" else 1e-3)
         self.sizes = {layer.name: layer.size for layer in trainer.groups.layers}
         self.adaptive = AdaptiveProx()
         self.scores: dict[str, Tensor] = {}
