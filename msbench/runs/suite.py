@@ -48,7 +48,7 @@ def run_experiment(
     """Plan, prepare the data, run what is missing, build the pages."""
     from msbench.board.build import build
 
-    store = Store(results)
+    store = Store(results.resolve())
     store.open()
     resolve_device(experiment.engine.device)
     lock = FileLock(results / "staging" / ".lock")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +29,7 @@ from msbench.runs.store import Store
 
 def main(arguments: list[str]) -> int:
     """Dispatch; the exit code is 0 whenever a record was written."""
+    _end_with_parent()
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever plugins print goes to the log, not between the events
 
@@ -39,6 +42,18 @@ def main(arguments: list[str]) -> int:
     else:
         measure(Store(Path(arguments[1])), arguments[2:], say)
     return 0
+
+
+def _end_with_parent() -> None:
+    """A command that is killed must not leave its runs behind, writing into a store that others use."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def train(folder: Path, say: Any) -> None:

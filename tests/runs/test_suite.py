@@ -168,16 +168,36 @@ def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path, cache: Path) -> No
     assert found["dense"].status == "ok"
 
 
+def workers(folder: Path) -> list[str]:
+    """Command lines of live worker processes of a store."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if "msbench.runs.worker" in line and str(folder) in line:
+            found.append(line)
+    return found
+
+
 def test_a_killed_command_leaves_the_store_whole(tmp_path: Path, cache: Path) -> None:
     environment = {**os.environ, "MSBENCH_CACHE": str(cache)}
     command = [sys.executable, "-m", "msbench.cli.main", "run", "-s", "random", "--budget", "0.5", "--preset", "smoke"]
     child = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     staging = tmp_path / "results" / "staging"
     deadline = time.monotonic() + 120
+    seen = False
     while not any(staging.glob("*/trained.json")) and time.monotonic() < deadline:
+        seen = seen or bool(workers(tmp_path))
         time.sleep(0.05)
+    assert seen
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+    deadline = time.monotonic() + 10
+    while workers(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not workers(tmp_path), "a killed command left a run behind"
     for folder in (tmp_path / "results" / "runs").iterdir():
         read_record(folder / "record.json")
     done = msbench(*command[3:], cwd=tmp_path, cache=cache)
