@@ -14,7 +14,7 @@ from msbench.board.load import Run
 from msbench.board.text import words
 from msbench.runs.record import DatasetPart, ModelPart, Record, TaskPart
 
-_SHARED: Final = ("data", "tasks", "model", "training")
+_SHARED: Final = ("tasks", "model", "training")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class BoardKey:
     preset: str
     metric_version: int
     settings: str | None
-    """Configuration that every run of a board shares: data, tasks, model and training."""
+    """What every run of a board shares: the data's fingerprint (not its place), tasks, model and training."""
     dataset: str | None
     tasks: str | None
     model: str | None
@@ -37,7 +37,9 @@ class BoardKey:
         """The key of one record. The data's fingerprint counts as part of the dataset."""
         dataset, model, budget, allowance = record.dataset, record.model, record.budget, record.allowance
         tasks = sorted([task.name, task.kind] for task in record.tasks)
-        settings = {name: record.config[name] for name in _SHARED if name in record.config}
+        settings: dict[str, Any] = {name: record.config[name] for name in _SHARED if name in record.config}
+        if "data" in record.config:
+            settings["data"] = [record.config["data"]["name"], record.hashes.get("data")]
         return cls(
             preset=record.preset,
             metric_version=record.metric_version,

@@ -91,12 +91,15 @@ class Dataset(ABC):
 
     `prepare` does whatever must be done once (render, verify, pack) and is safe to call from several processes;
     `samples` is called after it. The test part is read by the host only.
+
+    location: fields that say where the data lies. They do not make a run another run: its fingerprint does.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
     licence: ClassVar[str] = ""
     synthetic: ClassVar[bool] = False
+    location: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def tasks(self) -> tuple[Task, ...]:

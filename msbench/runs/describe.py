@@ -96,7 +96,7 @@ def dataset_part(dataset: Dataset, config: RunConfig, parts: Mapping[Part, Sampl
     """The dataset, its parameters and the sizes of its parts."""
     return DatasetPart(
         name=config.data.name,
-        params=config.data.params,
+        params={key: value for key, value in config.data.params.items() if key not in dataset.location},
         synthetic=dataset.synthetic,
         train=len(parts["train"]),
         validation=len(parts["validation"]),

@@ -129,6 +129,8 @@ def _identity(
     """Everything that decides a run's numbers. What only decides when and where it runs is left out."""
     settled = config.model_dump(mode="json")
     settled.pop("preset")
+    for field in plugins.get("dataset", config.data.name).cls.location:  # type: ignore[attr-defined]
+        settled["data"]["params"].pop(field)
     settled["engine"] = {"device": config.engine.device, "threads": config.engine.threads}
     if config.budget.mode == "matched":
         settled["budget"]["reference"] = reference

@@ -58,9 +58,9 @@ def test_a_run_that_failed_early_joins_the_only_board_that_fits(factory: Factory
 
 
 def test_configuration_tells_the_board_of_a_run_that_failed_early(factory: Factory) -> None:
-    early = factory.early("adapmtl", config={"data": "faces"})
-    rooms = factory.record("random", config={"data": "rooms"})
-    faces = factory.record("random", tasks=FACES, config={"data": "faces"})
+    early = factory.early("adapmtl", config={"data": {"name": "faces"}})
+    rooms = factory.record("random", config={"data": {"name": "rooms"}})
+    faces = factory.record("random", tasks=FACES, config={"data": {"name": "faces"}})
     boards, unplaced = _group([rooms, faces, early])
     assert [len(board.runs) for board in boards] == [2, 1]
     assert not unplaced

@@ -12,7 +12,11 @@ import torch
 from msbench_plugins.datasets.camvid import CamVid, decode_pair, label_edges
 from PIL import Image
 
+from msbench.config import experiment
 from msbench.errors import UserError
+from msbench.plugins import Plugins
+from msbench.runs.plan import Command, make_plan
+from msbench.runs.store import Store
 
 FOLDERS = ("train", "val", "test")
 
@@ -219,3 +223,16 @@ def test_a_missing_root_says_which_setting_and_where_the_data_is(root: str, tmp_
 def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(UserError, match=r"data\.height: 0"):
         CamVid(height=0)
+
+
+def test_where_the_data_lies_does_not_make_another_run(tmp_path: Path, plugins: Plugins) -> None:
+    """The same files in another folder: the same run, and the same dataset on the board."""
+    ids = []
+    for name in ("here", "there"):
+        write_tree(tmp_path / name)
+        root = [f"data.root={tmp_path / name}"]
+        flags = {"dataset": "camvid"}
+        asked = experiment(plugins, sparsifiers=["dense"], budget="0.5", seeds=[0], choices=flags, overrides=root)
+        plan = make_plan(plugins, asked, Store(tmp_path / "results"), tmp_path / "cache", Command((), ()))
+        ids.append([run.run_id for run in plan])
+    assert ids[0] == ids[1]

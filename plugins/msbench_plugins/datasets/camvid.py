@@ -58,6 +58,7 @@ class CamVid(Dataset):
         "11 classes of Badrinarayanan, Kendall, Cipolla: SegNet, PAMI 2017"
     )
     licence: ClassVar[str] = "research use only; not redistributed with msbench"
+    location: ClassVar[tuple[str, ...]] = ("root",)
     root: str = ""
     height: int = 90
     width: int = 120
