@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from msbench_plugins.backbones.small_resnet import SmallResNet
@@ -26,6 +27,8 @@ from msbench.training.trainer import Trainer
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("msbench", deadline=None, derandomize=True)  # the same on any machine, at any load
+hypothesis.settings.load_profile("msbench")
 
 
 @pytest.fixture(scope="session")

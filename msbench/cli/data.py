@@ -18,9 +18,9 @@ def list_(plugin: o.PluginSources = None) -> None:
 
     Example: msbench data list
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from msbench.cli.display import make_console
     from msbench.plugins import load_plugins
 
     plugins = load_plugins(plugin or [])
@@ -29,7 +29,7 @@ def list_(plugin: o.PluginSources = None) -> None:
         cls: Any = component.cls
         tasks = ", ".join(task.name for task in cls().tasks())
         table.add_row(component.name, tasks, "synthetic" if cls.synthetic else "real", cls.licence, component.plugin)
-    Console().print(table)
+    make_console().print(table)
 
 
 @app.command("preview")
@@ -45,9 +45,8 @@ def preview(
 
     Example: msbench data preview rooms -o rooms.png
     """
-    from rich.console import Console
 
-    from msbench.cli.display import make_display
+    from msbench.cli.display import make_console, make_display
     from msbench.config import compose, dataset_config
     from msbench.data.dataset import PARTS
     from msbench.data.preview import contact_sheet
@@ -62,7 +61,7 @@ def preview(
     plugins.get("dataset", name)
     config = dataset_config(plugins, compose(plugins, {"dataset": name}, overrides or [])["data"])
     dataset = build_dataset(plugins, config)
-    console = Console()
+    console = make_console()
     with make_display(console) as display:
         dataset.prepare(default_cache(), display.preparing)
     target = out or Path(f"{name}.png")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,13 @@ class CommandDisplay(Protocol):
     def progressed(self, run_id: str, share: float, score: float | None) -> None: ...
     def ended(self, run_id: str, record: Record) -> None: ...
     def measuring(self, done: int, total: int) -> None: ...
+
+
+def make_console() -> Console:
+    """The terminal as wide as it is; a file or pipe as wide as the table needs, unless COLUMNS says otherwise."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return Console()
+    return Console(width=130)
 
 
 @contextmanager

@@ -21,9 +21,9 @@ def plan(
 
     Example: msbench plan -s all --seeds 3
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from msbench.cli.display import make_console
     from msbench.plugins import load_plugins
     from msbench.runs.estimate import estimate
     from msbench.runs.plan import make_plan
@@ -39,7 +39,7 @@ def plan(
         asked = item.config.budget
         level = f"{asked.share:g}" if asked.share is not None else asked.mode
         table.add_row(item.run_id, level, item.reference or "", "in the store" if item.cached else "to run")
-    console = Console()
+    console = make_console()
     console.print(table)
     missing = sum(not item.cached for item in planned)
     console.print(f"{missing} to run, {len(planned) - missing} in the store. {estimate(planned, store)}")

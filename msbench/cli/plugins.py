@@ -25,13 +25,13 @@ def list_(plugin: o.PluginSources = None) -> None:
 
     Example: msbench plugins list
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from msbench.cli.display import make_console
     from msbench.plugins import load_plugins
 
     plugins = load_plugins(plugin or [])
-    console = Console()
+    console = make_console()
     table = Table("kind", "name", "plugin", "version", "what", box=None, header_style="bold")
     for kind, components in plugins.components.items():
         for component in components.values():
@@ -47,9 +47,9 @@ def show(name: str, plugin: o.PluginSources = None) -> None:
 
     Example: msbench plugins show meta_sparsity
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from msbench.cli.display import make_console
     from msbench.errors import UserError, nearest
     from msbench.plugins import load_plugins
 
@@ -58,7 +58,7 @@ def show(name: str, plugin: o.PluginSources = None) -> None:
     if not found:
         known = [other for kind in plugins.components.values() for other in kind]
         raise UserError(f"unknown plugin class {name!r}: {nearest(name, known)}")
-    console = Console()
+    console = make_console()
     for component in found:
         cls: Any = component.cls
         console.print(f"{component.kind} {name} ({component.plugin} {component.version})\n", highlight=False)

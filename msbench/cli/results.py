@@ -19,9 +19,9 @@ def list_(results: o.Results = None) -> None:
 
     Example: msbench results list
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from msbench.cli.display import make_console
     from msbench.runs.store import Store
 
     store = Store(o.results_folder(results))
@@ -32,7 +32,7 @@ def list_(results: o.Results = None) -> None:
         sparsity = f"{record.sparsity.parameters:.1%}" if record.sparsity else "n/a"
         delta = f"{record.delta.mean:+.2f}" if record.delta else "n/a"
         table.add_row(run_id, record.status, sparsity, delta, record.created)
-    Console().print(table if table.row_count else f"No runs in {store.root}.")
+    make_console().print(table if table.row_count else f"No runs in {store.root}.")
 
 
 @app.command("show")

@@ -27,10 +27,8 @@ def run(
 
     Example: msbench run -s meta_sparsity -s one_shot_magnitude --budget matched --seeds 3
     """
-    from rich.console import Console
-
     from msbench.board.terminal import render_text
-    from msbench.cli.display import make_display
+    from msbench.cli.display import make_console, make_display
     from msbench.plugins import load_plugins
     from msbench.runs.store import default_cache
     from msbench.runs.suite import run_experiment
@@ -41,7 +39,7 @@ def run(
     experiment = o.compose_experiment(
         plugins, sparsifier, budget, dataset, model, seeds, seed, preset, [*(overrides or []), *engine]
     )
-    console = Console()
+    console = make_console()
     with make_display(console) as display:
         outcome = run_experiment(
             plugins,

@@ -161,10 +161,10 @@ def test_failed_runs_are_tried_again_and_results_are_not(bad_suite: Suite, cache
 
 def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path, cache: Path) -> None:
     arguments = ("run", "-s", "sleeps", "--budget", "0.5", "--preset", "smoke", "--plugin", str(BAD))
-    done = msbench(*arguments, "--timeout", "20", cwd=tmp_path, cache=cache)
+    done = msbench(*arguments, "--timeout", "30", cwd=tmp_path, cache=cache)
     assert done.returncode == 1, done.stderr
     found = records(tmp_path)
-    assert (found["sleeps"].status, found["sleeps"].reason) == ("timeout", "stopped after 20 s")
+    assert (found["sleeps"].status, found["sleeps"].reason) == ("timeout", "stopped after 30 s")
     assert found["dense"].status == "ok"
 
 

@@ -52,6 +52,13 @@ def test_training_learns(make_trainer: Make) -> None:
     assert trainer.evaluate().score(trainer.loss_floor) < 0.5 < before
 
 
+def test_autocast_trains_too(make_trainer: Make) -> None:
+    trainer = make_trainer(samples=1600, lr=1e-2, amp=True)
+    assert trainer.losses(trainer.next_batch())["segmentation"].dtype == torch.float32
+    trainer.train()
+    assert trainer.evaluate().score(trainer.loss_floor) < 0.5
+
+
 def test_masked_weights_stay_exactly_zero_through_training(make_trainer: Make) -> None:
     trainer = make_trainer()
     trainer.train(share=0.3)
