@@ -202,7 +202,4 @@ def set_up(part: LatencyPart, environment: Mapping[str, Any]) -> str:
     """Where and how a latency was measured, in words; the environment knows the processor's name."""
     device = environment.get(part.device, part.device)
     shape = "×".join(map(str, part.size))
-    return (
-        f"{device}, batch {part.batch} of {shape}, {part.dtype}, {text.plural(part.threads, 'thread')}, "
-        f"{part.rounds} alternating rounds"
-    )
+    return f"{device}, batch {part.batch} of {shape}, {part.dtype}, {text.plural(part.threads, 'thread')}"

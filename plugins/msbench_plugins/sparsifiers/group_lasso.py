@@ -48,8 +48,8 @@ class GroupLasso(Sparsifier):
         trainer.train()
 
     def notes(self) -> list[str]:
-        metric = "Euclidean" if self.prox_metric == "euclidean" else "Adam's diagonal"
-        return [f"proximal step in the {metric} metric; its λ cannot be compared with the other metric's"]
+        metric = "the Euclidean metric" if self.prox_metric == "euclidean" else "Adam's diagonal metric"
+        return [f"proximal step in {metric}; its λ cannot be compared with the other metric's"]
 
 
 class _Lasso:
