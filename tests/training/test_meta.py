@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -13,6 +14,7 @@ from msbench_plugins.sparsifiers.meta.direct import Direct
 from msbench_plugins.sparsifiers.meta.saliency_share import SaliencyShare
 from msbench_plugins.sparsifiers.meta_sparsity import MetaSparsity
 
+from msbench.sparsity.groups import Groups
 from msbench.training.balancing import Uncertainty
 from msbench.training.meta import Episode, MetaTraining, power_set
 from msbench.training.trainer import Trainer
@@ -160,7 +162,6 @@ def test_dual_ascent_finds_the_threshold_that_removes_the_share(make_trainer: Ma
     generator = torch.Generator().manual_seed(0)
     for layer in trainer.groups.layers:
         share.saliency[layer.name] = torch.rand(layer.count, generator=generator)
-    share.seen = 100
     for index in range(600):
         share.step(Step(index, False, 1e-3))
     found = [value for _, _, name, value in trainer.history.rows if name == "saliency_share"][-50:]
@@ -175,6 +176,18 @@ def test_meta_sparsity_meets_a_budget_exactly(make_trainer: Make, learn: str) ->
     assert abs(trainer.sparsity() - 0.6) < 0.005
     names = {name for _, _, name, _ in trainer.history.rows}
     assert {"lambda", "lambda_gradient", "sparsity"} <= names
+
+
+@pytest.mark.parametrize("learn", ["saliency_share", "direct"])
+def test_meta_sparsity_over_the_whole_model(make_trainer: Make, learn: str) -> None:
+    """Heads of tasks that an episode does not have are in the budget, but not in that episode's gradients."""
+    trainer = make_trainer(target=0.5, samples=800, width=16)
+    trainer.budget = replace(trainer.budget, scope="model", groups=Groups.of(trainer.model, "model"))
+    MetaSparsity(learn=learn).sparsify(trainer)  # type: ignore[arg-type]
+    trainer.finish()
+    assert abs(trainer.sparsity() - 0.5) < 0.005
+    assert trainer.mask is not None
+    assert any(name.startswith("heads.") and not kept.all() for name, kept in trainer.mask.items())
 
 
 def test_natural_meta_sparsity_prunes_without_being_told_how_much(make_trainer: Make) -> None:

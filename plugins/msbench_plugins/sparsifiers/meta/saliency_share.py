@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import torch
 from torch import Tensor
@@ -33,10 +34,11 @@ class SaliencyShare:
     def __init__(self, trainer: Trainer, phi: float, steps: int) -> None:
         self.trainer, self.phi, self.steps = trainer, phi, steps
         self.warmup = round(WARMUP * steps)
-        self.lam, self.count, self.seen = START, 0, 0
+        self.lam, self.count = START, 0
         self.sizes = {layer.name: layer.size for layer in trainer.groups.layers}
         self.total = trainer.groups.weights
         self.saliency = {layer.name: torch.zeros(layer.count) for layer in trainer.groups.layers}
+        self.seen = Counter[str]()
         self.kept: dict[str, Tensor] = {}
         self.votes = {layer.name: torch.zeros(layer.count) for layer in trainer.groups.layers}
 
@@ -62,16 +64,20 @@ class SaliencyShare:
     # -- what one episode and one outer step add -------------------------------------------------------------------
 
     def observe(self, episode: Episode) -> None:
-        """S <- running mean of the normalised saliency; every episode weighs the same."""
+        """S <- running mean of the normalised saliency; every episode weighs the same.
+
+        Where the budget counts heads, an episode says nothing of the heads that it does not have.
+        """
         found = {}
         for name, latent in self.trainer.weights.items():
-            product = episode.gradients[f"{name}.weight"] * latent.detach()
-            found[name] = group_norms(product).square().cpu() / self.sizes[name]
-        mean = sum(self.sizes[n] * float(f.sum()) for n, f in found.items()) / self.total
-        self.seen += 1
-        rate = max(1.0 - DECAY, 1.0 / self.seen)
+            if f"{name}.weight" in episode.gradients:
+                product = episode.gradients[f"{name}.weight"] * latent.detach()
+                found[name] = group_norms(product).square().cpu() / self.sizes[name]
+        weights = sum(self.sizes[name] * len(value) for name, value in found.items())
+        mean = sum(self.sizes[n] * float(f.sum()) for n, f in found.items()) / weights
         for name, value in found.items():
-            self.saliency[name].lerp_(value / max(mean, 1e-30), rate)
+            self.seen[name] += 1
+            self.saliency[name].lerp_(value / max(mean, 1e-30), max(1.0 - DECAY, 1.0 / self.seen[name]))
 
     def step(self, step: Step) -> None:
         """Dual ascent on log λ, then the groups that it removes from the next step on."""
@@ -83,7 +89,7 @@ class SaliencyShare:
         wanted, found = (self.phi, share) if self.trainer.budget.natural else (self.trainer.budget.target, removed)
         assert wanted is not None
         gradient = (wanted - found) / max(wanted + found, 1e-12)
-        if self.seen > 5:
+        if self.count > 5:
             self.lam *= math.exp(RATES[self.count >= self.warmup] * gradient)
         if self.count >= self.warmup:
             self.kept = {name: _keep_best(score, score > self.lam) for name, score in scores.items()}
