@@ -43,6 +43,8 @@ from msbench.training.history import History
 from msbench.training.sparsifier import Sparsifier
 from msbench.training.trainer import Trainer
 
+SHOWN = 6
+"""Test images whose predictions are drawn; neighbours in a video look alike, so they are taken far apart."""
 Progress = Callable[[float, Mapping[str, float]], None]
 """Called with the share of the allowance spent and the newest values, after each validation."""
 
@@ -205,7 +207,7 @@ def checked_mask(trainer: Trainer) -> Mask | None:
 
 
 def _write(folder: Path, problem: Problem, mask: Mask | None, history: History) -> None:
-    """Weights, mask, history, and predictions beside labels for the first test images."""
+    """Weights, mask, history, and predictions beside labels for test images spread over the part."""
     state = {name: value.detach().cpu().contiguous() for name, value in problem.model.state_dict().items()}
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise DivergedError("the final weights are not finite")
@@ -214,7 +216,7 @@ def _write(folder: Path, problem: Problem, mask: Mask | None, history: History) 
         mask.save(folder / "mask.safetensors")
     history.save(folder / "history.parquet")
     test = problem.parts["test"]
-    batch = test.batch(torch.arange(min(6, len(test))))
+    batch = test.batch(torch.linspace(0, len(test) - 1, min(SHOWN, len(test))).long())
     problem.model.eval()
     with torch.inference_mode():
         outputs = problem.model(batch.image.to(problem.device))
