@@ -150,7 +150,10 @@ def sparsity_part(model: MultiTaskModel, mask: Mask | None, groups: Groups) -> S
 
 
 def judge(record: Record) -> None:
-    """A budget that was missed is a status of its own."""
+    """A budget that was missed is a status of its own; layers that lost everything are noted."""
+    dead = [name for name, (kept, _) in record.sparsity.channels.items() if kept == 0] if record.sparsity else []
+    if dead:
+        record.sparsifier.notes.append(f"collapsed: nothing is left of {', '.join(dead)}")
     budget = record.budget
     if budget is not None and budget.met is False and budget.asked is not None and budget.achieved is not None:
         record.status = "budget_missed"

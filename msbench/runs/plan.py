@@ -54,19 +54,22 @@ def make_plan(plugins: Plugins, experiment: Experiment, store: Store, cache: Pat
         plan.setdefault(run_id, PlannedRun(run_id, config, identity, dense, reference, command, cached))
         return run_id
 
+    sparse = [s for s in experiment.sparsifiers if plugins.get("sparsifier", s.base).cls.sparse]  # type: ignore[attr-defined]
+    matched = experiment.budget.mode == "matched"
     for seed in experiment.seeds:
         dense = add(_natural(experiment.run(_named(plugins, "dense"), seed)))
         reference = None
-        if experiment.budget.mode == "matched":
-            assert experiment.budget.reference is not None
+        if matched and sparse:
             chosen = _reference(plugins, experiment)
             reference = add(_natural(experiment.run(chosen, seed)), dense)
         for sparsifier in experiment.sparsifiers:
-            if not _is_sparse(plugins, sparsifier) or (reference and sparsifier.name == experiment.budget.reference):
-                if not _is_sparse(plugins, sparsifier) and sparsifier.base != "dense":
-                    add(_natural(experiment.run(sparsifier, seed)), dense)
-                continue
-            add(experiment.run(sparsifier, seed), dense, reference)
+            if sparsifier.name == "dense" or (matched and sparsifier.name == experiment.budget.reference):
+                continue  # planned already
+            config = experiment.run(sparsifier, seed)
+            if sparsifier in sparse:
+                add(config, dense, reference)
+            else:
+                add(_natural(config), dense)
     return list(plan.values())
 
 
@@ -100,10 +103,6 @@ def _reference(plugins: Plugins, experiment: Experiment) -> SparsifierConfig:
 
 def _named(plugins: Plugins, name: str) -> SparsifierConfig:
     return sparsifier_config(plugins.get("sparsifier", name), {}, label=name)
-
-
-def _is_sparse(plugins: Plugins, sparsifier: SparsifierConfig) -> bool:
-    return bool(plugins.get("sparsifier", sparsifier.base).cls.sparse)  # type: ignore[attr-defined]
 
 
 def _natural(config: RunConfig) -> RunConfig:
