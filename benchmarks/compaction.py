@@ -15,7 +15,6 @@ import os
 import sys
 
 import torch
-from msbench_plugins.backbones.resnet import ResNet
 from torch import Tensor, nn
 
 from msbench.measure.flops import multiply_adds, theoretical_speedup
@@ -23,6 +22,7 @@ from msbench.measure.latency import allocator_environment, measure
 from msbench.sparsity.compaction import compact, prove
 from msbench.sparsity.groups import Groups
 from msbench.sparsity.mask import Mask
+from msbench_plugins.backbones.resnet import ResNet
 
 TARGET = 2.3
 

@@ -21,10 +21,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from msbench_plugins.backbones.resnet import ResNet
 from torch import Tensor, nn
 
 from msbench.sparsity.prox import AdaptiveProx, group_norms, prox_euclidean, prox_l1
+from msbench_plugins.backbones.resnet import ResNet
 
 LEARNING_RATE = 1e-4
 EUCLIDEAN, ADAPTIVE = 1e-2 * LEARNING_RATE, 1e-5 * LEARNING_RATE

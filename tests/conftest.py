@@ -11,8 +11,6 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
-from msbench_plugins.backbones.small_resnet import SmallResNet
-from msbench_plugins.heads.light import LightDense
 
 from msbench.api import SegmentationTask, Task, TensorSamples
 from msbench.models.multitask import MultiTaskModel
@@ -24,6 +22,8 @@ from msbench.training.balancing import Uncertainty
 from msbench.training.evaluate import constants, evaluate_constant
 from msbench.training.settings import TrainingSettings
 from msbench.training.trainer import Trainer
+from msbench_plugins.backbones.small_resnet import SmallResNet
+from msbench_plugins.heads.light import LightDense
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 torch.set_num_threads(1)

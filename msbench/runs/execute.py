@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def execute(plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Pro
     trainer = _trainer(plugins, job, problem)
     run = {"run_id": job.run_id, "folder": folder, "config": job.config.model_dump(mode="json")}
     trainer.on_evaluation = lambda history: _report(plugins, run, trainer, history, progress)
-    plugins.hook.msbench_run_started(run=run)
+    notify(plugins.hook.msbench_run_started, run=run)
 
     with untouched_global_generators(component.name):
         sparsifier.sparsify(trainer)
@@ -101,7 +102,7 @@ def execute(plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Pro
     record = blank_record(job, component, sparsifier.notes())
     _fill(record, job, problem, trainer, sparsifier)
     record.cost = CostPart(wall_s=time.perf_counter() - started, peak_memory=peak_memory())
-    plugins.hook.msbench_run_finished(record=record)
+    notify(plugins.hook.msbench_run_finished, record=record)
     return record
 
 
@@ -168,7 +169,15 @@ def _trainer(plugins: Plugins, job: Job, problem: Problem) -> Trainer:
 def _report(plugins: Plugins, run: Mapping[str, Any], trainer: Trainer, history: History, progress: Progress) -> None:
     latest = history.latest()
     progress(trainer.allowance.progress, latest)
-    plugins.hook.msbench_epoch_finished(run=run, history={**latest, "samples": trainer.allowance.spent})
+    notify(plugins.hook.msbench_epoch_finished, run=run, history={**latest, "samples": trainer.allowance.spent})
+
+
+def notify(hook: Callable[..., Any], **event: Any) -> None:
+    """Tell the loggers. One that fails is in the run's log; it does not take the run with it."""
+    try:
+        hook(**event)
+    except Exception:
+        traceback.print_exc()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from msbench_plugins.datasets.rooms.dataset import Rooms
 
 

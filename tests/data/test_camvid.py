@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from msbench_plugins.datasets.camvid import CamVid, decode_pair, label_edges
 from PIL import Image
 
 from msbench.config import experiment
@@ -17,6 +16,7 @@ from msbench.errors import UserError
 from msbench.plugins import Plugins
 from msbench.runs.plan import Command, make_plan
 from msbench.runs.store import Store
+from msbench_plugins.datasets.camvid import CamVid, decode_pair, label_edges
 
 FOLDERS = ("train", "val", "test")
 

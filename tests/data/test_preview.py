@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from msbench_plugins.datasets.rooms.dataset import Rooms
 from PIL import Image
 
 from msbench.data.dataset import Batch, Dataset, Part, Progress, Samples, TensorSamples
@@ -14,6 +13,7 @@ from msbench.data.preview import contact_sheet, prediction_sheet
 from msbench.tasks.attribute import AttributeTask
 from msbench.tasks.segmentation import SegmentationTask
 from msbench.tasks.task import Task
+from msbench_plugins.datasets.rooms.dataset import Rooms
 
 TILE, GAP = 128, 6
 

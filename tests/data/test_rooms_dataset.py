@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+
+from msbench.errors import UserError
 from msbench_plugins.datasets.rooms import produce as producing
 from msbench_plugins.datasets.rooms.choose import choose_scenes
 from msbench_plugins.datasets.rooms.dataset import Rooms
 from msbench_plugins.datasets.rooms.render import render
 from msbench_plugins.datasets.rooms.storage import RoomsSamples, batch_labels, encode
-from safetensors.torch import load_file
-
-from msbench.errors import UserError
 from tests.data.rooms_oracle import hand_made
 
 GOLDEN = Path(__file__).parent / "rooms_golden.safetensors"

@@ -6,6 +6,9 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional as F
+
 from msbench_plugins.datasets.rooms.builder import Footprint, Shape
 from msbench_plugins.datasets.rooms.choose import choose_scenes, worth_keeping
 from msbench_plugins.datasets.rooms.draw import Draw
@@ -14,9 +17,6 @@ from msbench_plugins.datasets.rooms.labels import NYU13, NYU13_OF_NYU40, NYU40, 
 from msbench_plugins.datasets.rooms.render import Rendered, render
 from msbench_plugins.datasets.rooms.scene import sample_scene
 from msbench_plugins.datasets.rooms.texture import lattice
-from torch import Tensor
-from torch.nn import functional as F
-
 from tests.data.rooms_oracle import cast, hand_made, ray_through, solid
 
 SIZE = 32

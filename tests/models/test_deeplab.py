@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from msbench_plugins.heads.deeplab import DeepLabV3
 from torch import fx, nn
 
 from msbench.api import BackboneModule, UserError
+from msbench_plugins.heads.deeplab import DeepLabV3
 
 
 class Features(BackboneModule):

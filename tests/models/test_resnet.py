@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from msbench_plugins.backbones.resnet import ResNet
 from torch import nn
 
 from msbench.api import UserError, import_torchvision
 from msbench.sparsity.groups import Groups
+from msbench_plugins.backbones.resnet import ResNet
 
 
 def convolutions(module: nn.Module) -> list[nn.Conv2d]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from msbench_plugins.backbones.small_resnet import SmallResNet
-from msbench_plugins.heads.deeplab import DeepLabV3
-from msbench_plugins.heads.light import LightDense, TwoLayer
 from torch import Tensor, nn
 
 from msbench.api import import_torchvision
 from msbench.models.multitask import MultiTaskModel
+from msbench_plugins.backbones.small_resnet import SmallResNet
+from msbench_plugins.heads.deeplab import DeepLabV3
+from msbench_plugins.heads.light import LightDense, TwoLayer
 
 
 @torch.no_grad()

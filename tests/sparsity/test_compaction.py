@@ -92,10 +92,9 @@ def test_outputs_are_equal_when_everything_is_dead(name: str) -> None:
 
 @pytest.mark.parametrize("share", [1.0, 0.3])
 def test_a_real_resnet_with_the_papers_heads_is_equal(share: float) -> None:
+    from msbench.models.multitask import MultiTaskModel
     from msbench_plugins.backbones.resnet import ResNet
     from msbench_plugins.heads.deeplab import DeepLabV3
-
-    from msbench.models.multitask import MultiTaskModel
 
     torch.manual_seed(0)
     backbone = ResNet(depth=18, stem="papers").build()

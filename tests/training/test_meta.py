@@ -10,14 +10,14 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
-from msbench_plugins.sparsifiers.meta.direct import Direct
-from msbench_plugins.sparsifiers.meta.saliency_share import SaliencyShare
-from msbench_plugins.sparsifiers.meta_sparsity import MetaSparsity
 
 from msbench.sparsity.groups import Groups
 from msbench.training.balancing import Uncertainty
 from msbench.training.meta import Episode, MetaTraining, power_set
 from msbench.training.trainer import Trainer
+from msbench_plugins.sparsifiers.meta.direct import Direct
+from msbench_plugins.sparsifiers.meta.saliency_share import SaliencyShare
+from msbench_plugins.sparsifiers.meta_sparsity import MetaSparsity
 
 Make = Callable[..., Trainer]
 
