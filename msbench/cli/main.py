@@ -34,9 +34,6 @@ def main() -> None:
     except UserError as error:
         print(f"msbench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("msbench: interrupted; finished runs are kept", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)

@@ -40,17 +40,23 @@ def run(
         plugins, sparsifier, budget, dataset, model, seeds, seed, preset, [*(overrides or []), *engine]
     )
     console = make_console()
-    with make_display(console) as display:
-        outcome = run_experiment(
-            plugins,
-            experiment,
-            results=o.results_folder(results),
-            cache=default_cache(),
-            command=o.typed_command(dataset, model, preset, plugin, overrides),
-            sources=plugin or [],
-            display=display,
-            progress=display.preparing,
+    try:
+        with make_display(console) as display:
+            outcome = run_experiment(
+                plugins,
+                experiment,
+                results=o.results_folder(results),
+                cache=default_cache(),
+                command=o.typed_command(dataset, model, preset, plugin, overrides),
+                sources=plugin or [],
+                display=display,
+                progress=display.preparing,
+            )
+    except KeyboardInterrupt:
+        typer.echo(
+            "msbench: interrupted; what is finished or trained is kept, the same command goes on from there", err=True
         )
+        raise typer.Exit(130) from None
     console.print(render_text(outcome.records.values()))
     cached = sum(planned.cached for planned in outcome.plan)
     if cached == len(outcome.plan):

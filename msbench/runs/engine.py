@@ -44,6 +44,7 @@ class LocalEngine:
     display: Display
     _children: set[subprocess.Popen[str]] = field(default_factory=set, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _stopping: threading.Event = field(default_factory=threading.Event, init=False)
 
     def run(self, plan: Sequence[PlannedRun]) -> dict[str, Record]:
         """Run what is not in the store; a record for every planned run. Interrupts leave the store whole."""
@@ -104,6 +105,8 @@ class LocalEngine:
 
     def _train(self, run: PlannedRun, job: Job, reference: Record | None) -> Record:
         """Train one run in its own process; whatever happens to the process, a record comes back."""
+        if self._stopping.is_set():
+            raise InterruptedError(f"{run.run_id} was not started")
         reason = unusable_reference(run, reference)
         if reason:
             self.store.begin(run.run_id)
@@ -122,6 +125,8 @@ class LocalEngine:
             (folder / "failed.json").unlink()
             self.store.commit(run.run_id, record)
             return record
+        if self._stopping.is_set():
+            raise InterruptedError(f"{run.run_id} was stopped with the command")  # no result, and no failure either
         if timed_out:
             return self._failed(job, "timeout", f"stopped after {self.config.timeout:g} s")
         return self._failed(job, "killed", f"its process ended with {_exit_words(code)}: {_last_line(folder)}")
@@ -193,6 +198,7 @@ class LocalEngine:
         return code, timed_out.is_set()
 
     def _kill_all(self) -> None:
+        self._stopping.set()
         with self._lock:
             for child in self._children:
                 child.kill()

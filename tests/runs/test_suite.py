@@ -181,6 +181,33 @@ def workers(folder: Path) -> list[str]:
     return found
 
 
+def test_an_interrupted_command_leaves_no_failure_behind(tmp_path: Path, cache: Path) -> None:
+    environment = {**os.environ, "MSBENCH_CACHE": str(cache)}
+    command = [
+        sys.executable,
+        "-m",
+        "msbench.cli.main",
+        "run",
+        "-s",
+        "sleeps,random",
+        "--budget",
+        "0.5",
+        "--preset",
+        "smoke",
+    ]
+    child = subprocess.Popen(
+        [*command, "--plugin", str(BAD)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not workers(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert errors.startswith("msbench: interrupted")
+    assert not list((tmp_path / "results" / "runs").iterdir())
+
+
 def test_a_killed_command_leaves_the_store_whole(tmp_path: Path, cache: Path) -> None:
     environment = {**os.environ, "MSBENCH_CACHE": str(cache)}
     command = [sys.executable, "-m", "msbench.cli.main", "run", "-s", "random", "--budget", "0.5", "--preset", "smoke"]
