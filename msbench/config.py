@@ -200,6 +200,14 @@ def _part(plugins: Plugins, plain: Mapping[str, Any], where: str) -> PartConfig:
     return PartConfig(name=component.name, params=validated(component, params, where))
 
 
+def _head(plugins: Plugins, plain: Mapping[str, Any], where: str, kind: str) -> PartConfig:
+    part = _part(plugins, plain, where)
+    fitting = [name for name, cls in plugins.classes("head").items() if cls.kind == kind]  # type: ignore[attr-defined]
+    if part.name not in fitting:
+        raise UserError(f"{where}.name={part.name}: not a {kind} head; known: {', '.join(sorted(fitting))}")
+    return part
+
+
 def dataset_config(plugins: Plugins, plain: Mapping[str, Any]) -> PartConfig:
     """The checked `data` section."""
     return _part(plugins, plain, "data")
@@ -229,6 +237,8 @@ def experiment(
         settings = TypeAdapter(TrainingSettings).validate_python(plain["training"])
     except ValidationError as error:
         raise _user_error(error, "training") from error
+    if settings.samples < settings.batch:
+        raise UserError(f"training.samples={settings.samples}: less than one batch of {settings.batch}")
     plugins.get("loss balancer", settings.balancer)
     chosen_budget = _checked(BudgetConfig, plain["budget"], "budget")
     _check_share(chosen_budget)
@@ -240,8 +250,8 @@ def experiment(
         model=ModelConfig(
             name=model["name"],
             backbone=_part(plugins, model["backbone"], "model.backbone"),
-            head=_part(plugins, model["head"], "model.head"),
-            vector_head=_part(plugins, model["vector_head"], "model.vector_head"),
+            head=_head(plugins, model["head"], "model.head", "dense"),
+            vector_head=_head(plugins, model["vector_head"], "model.vector_head", "vector"),
         ),
         budget=chosen_budget,
         training=settings,

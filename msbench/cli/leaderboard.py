@@ -26,8 +26,11 @@ def build(
     Example: msbench leaderboard build
     """
     from msbench.board.build import build as build_pages
+    from msbench.errors import UserError
     from msbench.runs.store import Store
 
     store = Store(o.results_folder(results))
+    if not store.runs.is_dir():
+        raise UserError(f"--results {store.root}: no runs there; make some with `msbench run`, or name another folder")
     index = build_pages(store.runs, out or store.leaderboard)
     typer.echo(f"Leaderboard: {index.resolve()}")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from msbench.data.dataset import Batch, Samples
-from msbench.errors import DivergedError
+from msbench.errors import DivergedError, UserError, nearest
 from msbench.models.multitask import MultiTaskModel
 from msbench.sparsity.budget import Budget
 from msbench.sparsity.criteria import Criterion
@@ -164,6 +164,8 @@ class Trainer:
 
     def rank(self, criterion: str) -> dict[str, Tensor]:
         """Scores of every group by a criterion's name; what scores highest is kept."""
+        if criterion not in self.criteria:
+            raise UserError(f"unknown criterion {criterion!r}: {nearest(criterion, self.criteria)}")
         return dict(self.criteria[criterion]().score(self))
 
     def gradients(self, batches: int = 1) -> dict[str, Tensor]:

@@ -39,6 +39,7 @@ def test_help_does_not_import_torch() -> None:
         (["data", "preview", "room"], "unknown dataset 'room': did you mean 'rooms'?"),
         (["data", "preview", "rooms", "--part", "tset"], "--part 'tset': did you mean 'test'?"),
         (["plugins", "show", "magnitud"], "unknown plugin class 'magnitud': did you mean 'magnitude'?"),
+        (["leaderboard", "build", "--results", "nowhere"], "--results nowhere: no runs there"),
         (["results", "export", "x.xlsx"], "x.xlsx: name a file that ends in .csv, .json, .parquet"),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from msbench.errors import AllowanceExceededError
+from msbench.errors import AllowanceExceededError, UserError
 from msbench.sparsity.mask import Mask
 from msbench.training.optimizer import Optimizer
 from msbench.training.settings import TrainingSettings
@@ -50,6 +50,11 @@ def test_training_learns(make_trainer: Make) -> None:
     before = trainer.evaluate().score(trainer.loss_floor)
     trainer.train()
     assert trainer.evaluate().score(trainer.loss_floor) < 0.5 < before
+
+
+def test_an_unknown_criterion_names_the_nearest(make_trainer: Make) -> None:
+    with pytest.raises(UserError, match="unknown criterion 'magnitud': did you mean 'magnitude'"):
+        make_trainer().rank("magnitud")
 
 
 def test_autocast_trains_too(make_trainer: Make) -> None:
