@@ -84,6 +84,7 @@ class Experiment(_Config):
     budget: BudgetConfig
     training: TrainingSettings
     engine: EngineConfig
+    control: str
     sparsifiers: tuple[SparsifierConfig, ...]
     seeds: tuple[int, ...]
 
@@ -256,6 +257,7 @@ def experiment(
         budget=chosen_budget,
         training=settings,
         engine=_checked(EngineConfig, plain["engine"], "engine"),
+        control=_control(plugins, plain["control"]),
         sparsifiers=select(plugins, sparsifiers, plain["sparsifier"], chosen_budget),
         seeds=tuple(seeds),
     )
@@ -263,7 +265,7 @@ def experiment(
 
 def _check_keys(plain: Mapping[str, Any]) -> None:
     """Top-level and model keys; the others are checked where their class is known."""
-    known = {"preset_name", "data", "tasks", "model", "budget", "training", "engine", "sparsifier"}
+    known = {"preset_name", "control", "data", "tasks", "model", "budget", "training", "engine", "sparsifier"}
     for key in plain:
         if key not in known:
             raise UserError(f"unknown key {key!r}: {nearest(key, known - {'preset_name'})}")
@@ -287,6 +289,13 @@ def _checked(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         return cls.model_validate(values)
     except ValidationError as error:
         raise _user_error(error, where) from error
+
+
+def _control(plugins: Plugins, name: str) -> str:
+    component = plugins.get("sparsifier", name)
+    if component.cls.sparse:  # type: ignore[attr-defined]
+        raise UserError(f"control={name}: it removes weights; name a sparsifier that does not")
+    return component.name
 
 
 def _check_share(budget: BudgetConfig) -> None:

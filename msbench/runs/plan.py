@@ -57,13 +57,13 @@ def make_plan(plugins: Plugins, experiment: Experiment, store: Store, cache: Pat
     sparse = [s for s in experiment.sparsifiers if plugins.get("sparsifier", s.base).cls.sparse]  # type: ignore[attr-defined]
     matched = experiment.budget.mode == "matched"
     for seed in experiment.seeds:
-        dense = add(_natural(experiment.run(_named(plugins, "dense"), seed)))
+        dense = add(_natural(experiment.run(_named(plugins, experiment.control), seed)))
         reference = None
         if matched and sparse:
             chosen = _reference(plugins, experiment)
             reference = add(_natural(experiment.run(chosen, seed)), dense)
         for sparsifier in experiment.sparsifiers:
-            if sparsifier.name == "dense" or (matched and sparsifier.name == experiment.budget.reference):
+            if sparsifier.name == experiment.control or (matched and sparsifier.name == experiment.budget.reference):
                 continue  # planned already
             config = experiment.run(sparsifier, seed)
             if sparsifier in sparse:

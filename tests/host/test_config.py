@@ -63,6 +63,7 @@ def test_naming_another_class_drops_the_parameters_of_the_one_before(plugins: Pl
         ("sparsifier.dense_share=2", "sparsifier.dense_share=2: input should be less than 1"),
         ("engine.job=2", "unknown key 'engine.job': did you mean 'jobs'"),
         ("budget.scope=head", "budget.scope='head': input should be 'backbone' or 'model'"),
+        ("control=random", "control=random: it removes weights"),
         ("training.samples=4", "training.samples=4: less than one batch of 8"),
         ("model.vector_head.name=light", "model.vector_head.name=light: not a vector head; known: two_layer"),
         ("training.batch", "is no override: write key=value"),
