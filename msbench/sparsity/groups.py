@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 Scope = Literal["backbone", "model"]
 
@@ -57,19 +56,3 @@ class Groups:
     def parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """Layer name to its weight in `model`."""
         return {layer.name: model.get_submodule(layer.name).get_parameter("weight") for layer in self.layers}
-
-
-def group_sum(values: Tensor) -> Tensor:
-    """Sum a weight-shaped tensor [O, I, ...] over each input channel: [I]."""
-    dims = [dim for dim in range(values.ndim) if dim != 1]
-    return values.sum(dims)
-
-
-def per_group(values: Mapping[str, Tensor], groups: Groups) -> dict[str, Tensor]:
-    """Check that `values` has one number per group of every layer; raises ValueError naming the first that has not."""
-    for layer in groups.layers:
-        if layer.name not in values:
-            raise ValueError(f"no scores for layer {layer.name!r}")
-        if tuple(values[layer.name].shape) != (layer.count,):
-            raise ValueError(f"scores of {layer.name!r}: expected {layer.count}, got {tuple(values[layer.name].shape)}")
-    return dict(values)

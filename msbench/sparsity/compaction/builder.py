@@ -85,11 +85,6 @@ class Builder:
         """State that `node` holds these channels [C] of `old`, all of one kind."""
         self._parts[old, kind] = Part(node, channels)
 
-    def carried(self, old: fx.Node, kind: Kind) -> Tensor:
-        """Which channels of this kind exist: booleans [C]."""
-        part = self._parts.get((old, kind))
-        return torch.zeros_like(self.facts_of(old).computed) if part is None else part.channels
-
     def select(self, old: fx.Node, kind: Kind, channels: Tensor) -> fx.Node:
         """Some of the channels of one kind; readers that ask for the same share the copy."""
         part = self._parts[old, kind]
