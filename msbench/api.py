@@ -9,7 +9,7 @@ from msbench.errors import UserError
 from msbench.hookspecs import hookimpl
 from msbench.models.base import Backbone, BackboneModule, Head
 from msbench.sparsity.budget import Budget
-from msbench.sparsity.criteria import Criterion
+from msbench.sparsity.criteria import Criterion, CriterionName
 from msbench.sparsity.groups import GroupLayer, Groups
 from msbench.sparsity.mask import Mask
 from msbench.sparsity.prox import AdaptiveProx, group_norms, prox_euclidean, prox_l1
@@ -20,10 +20,11 @@ from msbench.tasks.normals import NormalsTask
 from msbench.tasks.segmentation import SegmentationTask
 from msbench.tasks.task import Evaluator, MetricSpec, Task
 from msbench.training.balancing import Equal, LossBalancer, Uncertainty
-from msbench.training.meta import Episode, MetaTraining, View, Weights
+from msbench.training.meta import Episode, MetaTraining
 from msbench.training.sparsifier import Sparsifier
 from msbench.training.stepping import Step
 from msbench.training.trainer import Trainer
+from msbench.training.view import View, Weights
 
 __all__ = [
     "AdaptiveProx",
@@ -33,6 +34,7 @@ __all__ = [
     "Batch",
     "Budget",
     "Criterion",
+    "CriterionName",
     "Dataset",
     "DepthTask",
     "EdgesTask",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
+from annotated_types import Interval
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from msbench.errors import UserError, nearest
@@ -42,6 +43,21 @@ class BudgetConfig(_Config):
     reference: str | None = None
 
 
+class MetaTestConfig(_Config):
+    """Fine-tuning of a finished run's sparse network, the mask held.
+
+    mode: `same`, the tasks that it was made for; `add`, one more task and all of them trained; `only`, one new
+    task, of which the head alone is trained.
+    share: of training.samples, the allowance of the fine-tuning.
+    source: run_id of the finished run.
+    """
+
+    mode: Literal["same", "add", "only"]
+    task: str | None = None
+    share: Annotated[float, Interval(gt=0, le=1)] = 0.25
+    source: str = ""
+
+
 class EngineConfig(_Config):
     """How runs are executed. Only `device` and `threads` can change a run's numbers."""
 
@@ -72,6 +88,7 @@ class RunConfig(_Config):
     budget: BudgetConfig
     training: TrainingSettings
     engine: EngineConfig
+    meta_test: MetaTestConfig | None = None
 
 
 class Experiment(_Config):
@@ -84,6 +101,7 @@ class Experiment(_Config):
     budget: BudgetConfig
     training: TrainingSettings
     engine: EngineConfig
+    meta_test: MetaTestConfig | None = None
     control: str
     sparsifiers: tuple[SparsifierConfig, ...]
     seeds: tuple[int, ...]
@@ -91,6 +109,7 @@ class Experiment(_Config):
     def run(self, sparsifier: SparsifierConfig, seed: int) -> RunConfig:
         """The configuration of one cell of the grid."""
         shared = {name: getattr(self, name) for name in RunConfig.model_fields if hasattr(self, name)}
+        shared.pop("meta_test")
         return RunConfig(**shared, sparsifier=sparsifier, seed=seed)
 
 
@@ -222,6 +241,7 @@ def experiment(
     seeds: Sequence[int],
     choices: Mapping[str, str],
     overrides: Sequence[str],
+    meta_test: str | None = None,
 ) -> Experiment:
     """Check everything that a command asks for and make it one value."""
     from msbench.selection import select
@@ -232,6 +252,9 @@ def experiment(
     plain = compose(plugins, flags, overrides)
     if budget is not None and _number(budget) is not None:
         plain["budget"]["share"] = _number(budget)
+    if meta_test is not None:
+        plain["meta_test"]["mode"], _, task = meta_test.partition(":")
+        plain["meta_test"]["task"] = task or None
     _check_keys(plain)
     model = plain["model"]
     try:
@@ -244,10 +267,11 @@ def experiment(
     chosen_budget = _checked(BudgetConfig, plain["budget"], "budget")
     _check_share(chosen_budget)
     data = dataset_config(plugins, plain["data"])
+    fine_tuning = _meta_test(plain["meta_test"])
     return Experiment(
         preset=plain["preset_name"],
         data=data,
-        tasks=_tasks(plugins, data, plain["tasks"]),
+        tasks=_tasks(plugins, data, plain["tasks"], fine_tuning),
         model=ModelConfig(
             name=model["name"],
             backbone=_part(plugins, model["backbone"], "model.backbone"),
@@ -257,6 +281,7 @@ def experiment(
         budget=chosen_budget,
         training=settings,
         engine=_checked(EngineConfig, plain["engine"], "engine"),
+        meta_test=fine_tuning,
         control=_control(plugins, plain["control"]),
         sparsifiers=select(plugins, sparsifiers, plain["sparsifier"], chosen_budget),
         seeds=tuple(seeds),
@@ -265,7 +290,18 @@ def experiment(
 
 def _check_keys(plain: Mapping[str, Any]) -> None:
     """Top-level and model keys; the others are checked where their class is known."""
-    known = {"preset_name", "control", "data", "tasks", "model", "budget", "training", "engine", "sparsifier"}
+    known = {
+        "preset_name",
+        "control",
+        "data",
+        "tasks",
+        "model",
+        "budget",
+        "training",
+        "engine",
+        "sparsifier",
+        "meta_test",
+    }
     for key in plain:
         if key not in known:
             raise UserError(f"unknown key {key!r}: {nearest(key, known - {'preset_name'})}")
@@ -278,6 +314,7 @@ def _check_keys(plain: Mapping[str, Any]) -> None:
         ("training", settings),
         ("budget", set(BudgetConfig.model_fields)),
         ("engine", set(EngineConfig.model_fields)),
+        ("meta_test", set(MetaTestConfig.model_fields) - {"source"}),
     ):
         for key in plain[section]:
             if key not in fields:
@@ -312,11 +349,26 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _tasks(plugins: Plugins, data: PartConfig, names: Sequence[str]) -> tuple[str, ...]:
+def _meta_test(plain: Mapping[str, Any]) -> MetaTestConfig | None:
+    if plain["mode"] is None:
+        return None
+    found = _checked(MetaTestConfig, plain, "meta_test")
+    if (found.mode == "same") != (found.task is None):
+        raise UserError("--meta-test takes same, add:TASK or only:TASK")
+    return found
+
+
+def _tasks(
+    plugins: Plugins, data: PartConfig, names: Sequence[str], meta_test: MetaTestConfig | None
+) -> tuple[str, ...]:
+    """The tasks of the runs; the one that meta-testing adds is not among them."""
     dataset = build_part(plugins.get("dataset", data.name), data.params)
     known = [task.name for task in dataset.tasks()]
-    for name in names:
+    new = meta_test.task if meta_test is not None else None
+    for name in [*names, *([new] if new is not None else [])]:
         if name not in known:
             raise UserError(f"tasks: unknown task {name!r} of dataset {data.name!r}: {nearest(name, known)}")
-    wanted = set(names or dataset.default_tasks())
+    wanted = set(names or dataset.default_tasks()) - {new}
+    if not wanted:
+        raise UserError(f"--meta-test: {new!r} is the only task; name more with tasks=[…]")
     return tuple(name for name in known if name in wanted)

@@ -23,6 +23,7 @@ def run(
     dataset: str | None = None,
     model: str | None = None,
     preset: str | None = None,
+    meta_test: str | None = None,
     overrides: Sequence[str] = (),
     plugins: Sequence[str | type] = (),
     results: Path | None = None,
@@ -38,18 +39,26 @@ def run(
     names = [item.name if isinstance(item, type) else item for item in sparsifiers]  # type: ignore[attr-defined]
     flags = {"dataset": dataset, "model": model, "preset": preset}
     chosen = {group: option for group, option in flags.items() if option is not None}
-    asked = experiment(loaded, sparsifiers=names, budget=str(budget), seeds=seeds, choices=chosen, overrides=overrides)
+    asked = experiment(
+        loaded,
+        sparsifiers=names,
+        budget=str(budget),
+        seeds=seeds,
+        choices=chosen,
+        overrides=overrides,
+        meta_test=meta_test,
+    )
     display = Lines(Console(stderr=True))
     given = [
         word
-        for option, value in (("--preset", preset), ("-d", dataset), ("-m", model))
+        for option, value in (("--preset", preset), ("-d", dataset), ("-m", model), ("--meta-test", meta_test))
         if value
         for word in (option, value)
     ]
     given += [word for source in sources for word in ("--plugin", source)]
     return run_experiment(
         loaded,
-        asked,
+        [asked],
         results=results if results is not None else default_results(),
         cache=default_cache(),
         command=Command(tuple(given), tuple(overrides)),

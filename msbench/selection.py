@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msbench.config import BudgetConfig, SparsifierConfig, parse_override, validated
+from msbench.config import BudgetConfig, SparsifierConfig, build_part, parse_override, validated
 from msbench.errors import UserError
 from msbench.plugins import Component, Plugins
+from msbench.sparsity.criteria import Criterion, CriterionName
+
+MASK = "mask:"
+"""`mask:RUN` is short for the criterion `mask[run=RUN]`."""
 
 
 def split(text: str) -> list[str]:
@@ -43,6 +48,8 @@ def select(
         common = {key: value for key, value in shared.items() if key in fields}
         used |= set(common)
         config = sparsifier_config(component, {**common, **given}, label=text if given else name)
+        for criterion in criteria_of(component, config).values():
+            build_criterion(plugins, criterion)
         _check_budget(component, config, budget)
         chosen.setdefault(config.name, config)
     for key in set(shared) - used:
@@ -55,6 +62,22 @@ def sparsifier_config(component: Component, params: Mapping[str, Any], label: st
     variant = component.cls.variants.get(component.name, {})  # type: ignore[attr-defined]
     values = validated(component, {**variant, **params}, "sparsifier")
     return SparsifierConfig(name=label, base=component.cls.name, params=values)  # type: ignore[attr-defined]
+
+
+def criteria_of(component: Component, config: SparsifierConfig) -> dict[str, str]:
+    """The fields of a sparsifier that name a criterion, with their values."""
+    marked = typing.get_args(CriterionName)[1]
+    hints = typing.get_type_hints(component.cls, include_extras=True)
+    fields = (f.name for f in dataclasses.fields(component.cls))
+    return {name: config.params[name] for name in fields if marked in getattr(hints[name], "__metadata__", ())}
+
+
+def build_criterion(plugins: Plugins, text: str) -> Criterion:
+    """A criterion from `name`, `name[param=value]` or `mask:RUN`; UserError where there is none."""
+    name, params = ("mask", {"run": text.removeprefix(MASK)}) if text.startswith(MASK) else _parse(text)
+    component = plugins.get("criterion", name)
+    criterion: Criterion = build_part(component, validated(component, params, f"criterion {name}"))
+    return criterion
 
 
 def every(plugins: Plugins, budget: BudgetConfig) -> list[str]:

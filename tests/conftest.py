@@ -15,8 +15,10 @@ import torch
 from msbench.api import SegmentationTask, Task, TensorSamples
 from msbench.models.multitask import MultiTaskModel
 from msbench.plugins import Plugins, load_plugins
+from msbench.selection import build_criterion
 from msbench.sparsity.budget import Budget
 from msbench.sparsity.groups import Groups
+from msbench.sparsity.mask import Mask
 from msbench.tasks.normals import NormalsTask
 from msbench.training.balancing import Uncertainty
 from msbench.training.evaluate import constants, evaluate_constant
@@ -76,7 +78,8 @@ def make_trainer(plugins: Plugins) -> Callable[..., Trainer]:
             budget=Budget("share" if target else "natural", "backbone", Groups.of(model), target),
             settings=TrainingSettings(**options),  # type: ignore[arg-type]
             balancer=Uncertainty([task.name for task in tasks]),
-            criteria=plugins.classes("criterion"),  # type: ignore[arg-type]
+            criterion=lambda text: build_criterion(plugins, text),
+            saved_mask=dict[str, Mask]().__getitem__,
             train_samples=train,
             validation_samples=validation,
             loss_floor=floor,

@@ -38,6 +38,8 @@ class BoardKey:
         dataset, model, budget, allowance = record.dataset, record.model, record.budget, record.allowance
         tasks = sorted([task.name, task.kind] for task in record.tasks)
         settings: dict[str, Any] = {name: record.config[name] for name in _SHARED if name in record.config}
+        if record.meta_test is not None:
+            settings["meta_test"] = [record.meta_test.mode, record.meta_test.task]
         if "data" in record.config:
             settings["data"] = [record.config["data"]["name"], record.hashes.get("data")]
         return cls(
@@ -108,8 +110,13 @@ class Board:
     def description(self) -> str:
         """What sets this board apart from others of the same title, in words."""
         scope = f"{self.key.scope} {self.key.unit}" if self.key.scope else ""
-        parts = [words(task.name for task in self.tasks), scope, f"preset {self.key.preset}"]
+        parts = [words(task.name for task in self.tasks), self._meta_test, scope, f"preset {self.key.preset}"]
         return " · ".join(part for part in parts if part)
+
+    @property
+    def _meta_test(self) -> str:
+        found = next((run.record.meta_test for run in self.everything if run.record.meta_test), None)
+        return f"meta-test {found.mode} {found.task or ''}".strip() if found else ""
 
     @property
     def newest(self) -> str:

@@ -30,6 +30,13 @@ Preset = Annotated[str | None, typer.Option(help="'quick' (minutes on two cores)
 PluginSources = Annotated[
     list[str] | None, typer.Option("--plugin", help="A plugin: path/to/file.py or package.module.")
 ]
+MetaTest = Annotated[
+    str | None,
+    typer.Option(
+        help="Then fine-tune each sparse network, its mask held: 'same' tasks, 'add:TASK' (all trained) or 'only:TASK' "
+        "(only its head trained)."
+    ),
+]
 Results = Annotated[Path | None, typer.Option(help="The store. [$MSBENCH_RESULTS or ./results]")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example training.samples=4000.")
@@ -52,6 +59,7 @@ def compose_experiment(
     seeds: int,
     seed: int | None,
     preset: str | None,
+    meta_test: str | None,
     overrides: list[str] | None,
 ) -> Experiment:
     """The experiment that these flags and overrides ask for."""
@@ -65,17 +73,23 @@ def compose_experiment(
         seeds=[seed] if seed is not None else range(seeds),
         choices={group: option for group, option in flags.items() if option is not None},
         overrides=overrides or [],
+        meta_test=meta_test,
     )
 
 
 def typed_command(
-    dataset: str | None, model: str | None, preset: str | None, plugins: list[str] | None, overrides: list[str] | None
+    dataset: str | None,
+    model: str | None,
+    preset: str | None,
+    meta_test: str | None,
+    plugins: list[str] | None,
+    overrides: list[str] | None,
 ) -> Command:
     """What was typed, for the command that reproduces one run."""
     from msbench.runs.plan import Command
 
     flags: list[str] = []
-    for option, value in (("--preset", preset), ("-d", dataset), ("-m", model)):
+    for option, value in (("--preset", preset), ("-d", dataset), ("-m", model), ("--meta-test", meta_test)):
         if value is not None:
             flags += [option, value]
     for source in plugins or []:

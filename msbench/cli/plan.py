@@ -14,6 +14,7 @@ def plan(
     seeds: o.Seeds = 1,
     seed: o.Seed = None,
     preset: o.Preset = None,
+    meta_test: o.MetaTest = None,
     plugin: o.PluginSources = None,
     results: o.Results = None,
 ) -> None:
@@ -30,10 +31,12 @@ def plan(
     from msbench.runs.store import Store, default_cache
 
     plugins = load_plugins(plugin or [])
-    experiment = o.compose_experiment(plugins, sparsifier, budget, dataset, model, seeds, seed, preset, overrides)
+    experiment = o.compose_experiment(
+        plugins, sparsifier, budget, dataset, model, seeds, seed, preset, meta_test, overrides
+    )
     store = Store(o.results_folder(results))
-    command = o.typed_command(dataset, model, preset, plugin, overrides)
-    planned = make_plan(plugins, experiment, store, default_cache(), command)
+    command = o.typed_command(dataset, model, preset, meta_test, plugin, overrides)
+    planned = make_plan(plugins, [experiment], store, default_cache(), command)
     table = Table("run", "budget", "waits for", "state", box=None, header_style="bold")
     for item in planned:
         asked = item.config.budget

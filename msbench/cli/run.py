@@ -18,6 +18,7 @@ def run(
     seeds: o.Seeds = 1,
     seed: o.Seed = None,
     preset: o.Preset = None,
+    meta_test: o.MetaTest = None,
     plugin: o.PluginSources = None,
     results: o.Results = None,
     jobs: int | None = typer.Option(None, help="Runs at a time. [one a core, or one a GPU]", min=1),
@@ -37,17 +38,17 @@ def run(
     engine = [f"engine.{key}={value}" for key, value in (("jobs", jobs), ("timeout", timeout)) if value is not None]
     plugins = load_plugins(plugin or [])
     experiment = o.compose_experiment(
-        plugins, sparsifier, budget, dataset, model, seeds, seed, preset, [*(overrides or []), *engine]
+        plugins, sparsifier, budget, dataset, model, seeds, seed, preset, meta_test, [*(overrides or []), *engine]
     )
     console = make_console()
     try:
         with make_display(console) as display:
             outcome = run_experiment(
                 plugins,
-                experiment,
+                [experiment],
                 results=o.results_folder(results),
                 cache=default_cache(),
-                command=o.typed_command(dataset, model, preset, plugin, overrides),
+                command=o.typed_command(dataset, model, preset, meta_test, plugin, overrides),
                 sources=plugin or [],
                 display=display,
                 progress=display.preparing,

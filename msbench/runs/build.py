@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from msbench.config import ModelConfig, PartConfig, RunConfig, build_part
 from msbench.data.dataset import Dataset
 from msbench.models.base import BackboneModule
-from msbench.models.multitask import MultiTaskModel
+from msbench.models.multitask import MultiTaskModel, SeparateModel
 from msbench.plugins import Plugins
 from msbench.tasks.task import Task
 
@@ -26,10 +27,12 @@ def build_tasks(dataset: Dataset, names: tuple[str, ...]) -> tuple[Task, ...]:
     return tuple(task for task in dataset.tasks() if task.name in names)
 
 
-def build_model(plugins: Plugins, config: ModelConfig, tasks: tuple[Task, ...], seed: int) -> MultiTaskModel:
+def build_model(
+    plugins: Plugins, config: ModelConfig, tasks: tuple[Task, ...], seed: int, separate: bool = False
+) -> MultiTaskModel:
     """A freshly initialised network; its weights depend on the seed alone.
 
-    torch's default generator is used for the initialisation and put back as it was.
+    separate: one whole network a task. torch's default generator is used and put back as it was.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -41,20 +44,31 @@ def build_model(plugins: Plugins, config: ModelConfig, tasks: tuple[Task, ...], 
             part = config.head if task.head == "dense" else config.vector_head
             head = build_part(plugins.get("head", part.name), part.params)
             heads[task.name] = head.build(backbone, task.channels)
-    return MultiTaskModel(backbone, heads, dense=[task.name for task in tasks if task.head == "dense"])
+    kind = SeparateModel if separate else MultiTaskModel
+    return kind(backbone, heads, dense=[task.name for task in tasks if task.head == "dense"])
 
 
 def rebuild(plugins: Plugins, config: RunConfig) -> tuple[Dataset, tuple[Task, ...], MultiTaskModel]:
     """Everything that a stored configuration describes, with initial weights."""
     dataset = build_dataset(plugins, config.data)
     tasks = build_tasks(dataset, config.tasks)
-    return dataset, tasks, build_model(plugins, config.model, tasks, config.seed)
+    separate: bool = plugins.get("sparsifier", config.sparsifier.base).cls.separate  # type: ignore[attr-defined]
+    return dataset, tasks, build_model(plugins, config.model, tasks, config.seed, separate)
 
 
 def weights_digest(model: nn.Module) -> str:
     """SHA-256 of every parameter and buffer, by name."""
+    return _digest(model.state_dict())
+
+
+def initial_digest(model: MultiTaskModel) -> str:
+    """The same for fresh weights, as those of one shared backbone: equal starts, equal digests."""
+    return _digest(model.shared_state())
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(state.items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

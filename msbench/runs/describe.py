@@ -16,6 +16,7 @@ from msbench.plugins import Component
 from msbench.runs.record import (
     BudgetPart,
     DatasetPart,
+    MetaTestPart,
     MetricValue,
     ModelPart,
     Record,
@@ -71,6 +72,7 @@ def blank_record(job: Job, component: Component, notes: list[str], status: Statu
             "sparsifier_sources": job.identity["sparsifier"],
         },
         config=config.model_dump(mode="json"),
+        meta_test=MetaTestPart(**config.meta_test.model_dump(exclude={"share"})) if config.meta_test else None,
     )
 
 

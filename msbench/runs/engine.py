@@ -94,20 +94,21 @@ class LocalEngine:
         for run in [run for run in waiting if all(needed in ended for needed in run.depends)]:
             waiting.remove(run)
             job = self._job(run, ended)
-            running[pool.submit(self._train, run, job, ended.get(run.reference or ""))] = run
+            running[pool.submit(self._train, run, job, unusable(run, ended))] = run
 
     def _job(self, run: PlannedRun, ended: Mapping[str, Record]) -> Job:
+        if run.config.meta_test is not None:
+            return Job(run.run_id, run.config, None, None, run.command, run.identity)
         target = run.config.budget.share if run.config.budget.mode == "share" else None
         reference = ended.get(run.reference) if run.reference else None
         if reference is not None and reference.budget is not None:
             target = reference.budget.achieved
         return Job(run.run_id, run.config, target, run.reference, run.command, run.identity)
 
-    def _train(self, run: PlannedRun, job: Job, reference: Record | None) -> Record:
+    def _train(self, run: PlannedRun, job: Job, reason: str) -> Record:
         """Train one run in its own process; whatever happens to the process, a record comes back."""
         if self._stopping.is_set():
             raise InterruptedError(f"{run.run_id} was not started")
-        reason = unusable_reference(run, reference)
         if reason:
             self.store.begin(run.run_id)
             return self._failed(job, "skipped", reason)
@@ -213,14 +214,17 @@ class LocalEngine:
         return max(1, (os.cpu_count() or 1) // self.config.threads)
 
 
-def unusable_reference(run: PlannedRun, reference: Record | None) -> str:
-    """Why this run cannot be matched to its reference; empty when it can."""
+def unusable(run: PlannedRun, ended: Mapping[str, Record]) -> str:
+    """Why this run cannot start from the runs that it waited for; empty when it can."""
+    for needed in run.depends:
+        if not ended[needed].metrics:
+            return f"it needs {needed}, which ended as {ended[needed].status}"
     if run.reference is None:
         return ""
-    if reference is None or reference.budget is None or reference.budget.achieved is None:
-        return f"its reference {run.reference} ended as {reference.status if reference else 'missing'}"
-    if not 0.0 < reference.budget.achieved < 1.0:
-        return f"its reference {run.reference} ended at {reference.budget.achieved:.0%} sparsity: nothing to match"
+    budget = ended[run.reference].budget
+    if budget is None or budget.achieved is None or not 0.0 < budget.achieved < 1.0:
+        reached = "an unknown" if budget is None or budget.achieved is None else f"{budget.achieved:.0%}"
+        return f"its reference {run.reference} ended at {reached} sparsity: nothing to match"
     return ""
 
 

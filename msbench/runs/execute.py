@@ -22,7 +22,7 @@ from msbench.data.preview import prediction_sheet
 from msbench.errors import DivergedError, UserError
 from msbench.models.multitask import MultiTaskModel
 from msbench.plugins import Plugins
-from msbench.runs.build import rebuild, weights_digest
+from msbench.runs.build import initial_digest, rebuild, weights_digest
 from msbench.runs.describe import (
     Job,
     blank_record,
@@ -33,8 +33,11 @@ from msbench.runs.describe import (
     model_part,
     sparsity_part,
 )
+from msbench.runs.metatest import meta_test
 from msbench.runs.provenance import environment, peak_memory
 from msbench.runs.record import AllowancePart, CostPart, MetricValue, Record, TaskPart
+from msbench.runs.store import Store
+from msbench.selection import build_criterion
 from msbench.sparsity.budget import Budget
 from msbench.sparsity.groups import Groups
 from msbench.sparsity.mask import Mask
@@ -69,7 +72,7 @@ class Problem:
         dataset, tasks, model = rebuild(plugins, config)
         dataset.prepare(cache, lambda done, total, what: None)
         parts = {part: dataset.samples(part, cache) for part in PARTS}
-        initial = weights_digest(model)
+        initial = initial_digest(model)
         model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(dataset, tasks, model, parts, constants(parts["train"], tasks), initial, device)
 
@@ -88,13 +91,17 @@ def execute(plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Pro
     problem = Problem.of(plugins, job.config, cache)
     component = plugins.get("sparsifier", job.config.sparsifier.base)
     sparsifier: Sparsifier = build_part(component, job.config.sparsifier.params)
-    trainer = _trainer(plugins, job, problem)
+    store = Store(folder.parent.parent)
+    trainer = _trainer(plugins, job, problem, store)
     run = {"run_id": job.run_id, "folder": folder, "config": job.config.model_dump(mode="json")}
     trainer.on_evaluation = lambda history: _report(plugins, run, trainer, history, progress)
     notify(plugins.hook.msbench_run_started, run=run)
 
     with untouched_global_generators(component.name):
-        sparsifier.sparsify(trainer)
+        if job.config.meta_test is None:
+            sparsifier.sparsify(trainer)
+        else:
+            meta_test(trainer, job.config.meta_test, store)
     trainer.finish()
     mask = checked_mask(trainer)
     _write(folder, problem, mask, trainer.history)
@@ -145,7 +152,7 @@ def _prepare_process(threads: int, device: torch.device) -> None:
         torch.set_num_threads(threads)
 
 
-def _trainer(plugins: Plugins, job: Job, problem: Problem) -> Trainer:
+def _trainer(plugins: Plugins, job: Job, problem: Problem, store: Store) -> Trainer:
     config, tasks = job.config, problem.tasks
     floor = evaluate_constant(problem.constants, problem.parts["validation"], tasks, problem.device)
     balancer = plugins.get("loss balancer", config.training.balancer).cls([task.name for task in tasks])
@@ -157,7 +164,8 @@ def _trainer(plugins: Plugins, job: Job, problem: Problem) -> Trainer:
         ),
         settings=config.training,
         balancer=balancer.to(problem.device),
-        criteria=plugins.classes("criterion"),
+        criterion=lambda text: build_criterion(plugins, text),
+        saved_mask=lambda run_id: Mask.load(store.artefact(run_id, "mask.safetensors")),
         train_samples=problem.parts["train"],
         validation_samples=problem.parts["validation"],
         loss_floor=floor.losses,

@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from msbench.runs.build import build_dataset
 from msbench.runs.provenance import package_versions
 from msbench.runs.sources import class_digest, host_digest
 from msbench.runs.store import Store
-from msbench.selection import sparsifier_config
+from msbench.selection import MASK, criteria_of, sparsifier_config
 
 
 @dataclass(frozen=True)
@@ -34,43 +34,8 @@ class PlannedRun:
     """run_id of the run whose achieved sparsity is the target."""
     command: str
     cached: bool
-
-    @property
-    def depends(self) -> tuple[str, ...]:
-        """Runs whose result this one needs before it starts."""
-        return (self.reference,) if self.reference else ()
-
-
-def make_plan(plugins: Plugins, experiment: Experiment, store: Store, cache: Path, source: Command) -> list[PlannedRun]:
-    """All runs of an experiment with the dense controls and references that they need, dependencies first."""
-    shared = _shared_identity(plugins, experiment, cache)
-    plan: dict[str, PlannedRun] = {}
-
-    def add(config: RunConfig, dense: str | None = None, reference: str | None = None) -> str:
-        identity = _identity(plugins, config, shared, dense, reference)
-        run_id = f"{_slug(config)}-{_hash(identity)}"
-        cached = store.reusable(run_id) is not None
-        command = source.of(config, matched=reference is not None)
-        plan.setdefault(run_id, PlannedRun(run_id, config, identity, dense, reference, command, cached))
-        return run_id
-
-    sparse = [s for s in experiment.sparsifiers if plugins.get("sparsifier", s.base).cls.sparse]  # type: ignore[attr-defined]
-    matched = experiment.budget.mode == "matched"
-    for seed in experiment.seeds:
-        dense = add(_natural(experiment.run(_named(plugins, experiment.control), seed)))
-        reference = None
-        if matched and sparse:
-            chosen = _reference(plugins, experiment)
-            reference = add(_natural(experiment.run(chosen, seed)), dense)
-        for sparsifier in experiment.sparsifiers:
-            if sparsifier.name == experiment.control or (matched and sparsifier.name == experiment.budget.reference):
-                continue  # planned already
-            config = experiment.run(sparsifier, seed)
-            if sparsifier in sparse:
-                add(config, dense, reference)
-            else:
-                add(_natural(config), dense)
-    return list(plan.values())
+    depends: tuple[str, ...]
+    """Planned runs whose result this one needs before it starts."""
 
 
 @dataclass(frozen=True)
@@ -88,21 +53,127 @@ class Command:
         return shlex.join([*words, *self.flags, *self.overrides])
 
 
-def _reference(plugins: Plugins, experiment: Experiment) -> SparsifierConfig:
-    """The reference as it was selected (with its parameters), else with its defaults."""
-    name = experiment.budget.reference
-    assert name is not None
-    for sparsifier in experiment.sparsifiers:
-        if sparsifier.name == name:
-            return sparsifier
-    config = _named(plugins, name)
-    if not plugins.get("sparsifier", name).cls.finds_sparsity:  # type: ignore[attr-defined]
-        raise UserError(f"budget.reference={name}: it has no sparsity of its own, so nothing can be matched to it")
-    return config
+def make_plan(
+    plugins: Plugins, experiments: Sequence[Experiment], store: Store, cache: Path, source: Command
+) -> list[PlannedRun]:
+    """All runs of the experiments with the dense controls and references that they need, dependencies first."""
+    plan: dict[str, PlannedRun] = {}
+    for experiment in experiments:
+        shared = _shared_identity(plugins, experiment, cache)
+        for seed in experiment.seeds:
+            _Seed(plugins, experiment, store, source, shared, seed, plan).add_all()
+    return list(plan.values())
 
 
-def _named(plugins: Plugins, name: str) -> SparsifierConfig:
-    return sparsifier_config(plugins.get("sparsifier", name), {}, label=name)
+@dataclass
+class _Seed:
+    """The runs of one experiment and seed, added to `plan`."""
+
+    plugins: Plugins
+    experiment: Experiment
+    store: Store
+    source: Command
+    shared: dict[str, Any]
+    seed: int
+    plan: dict[str, PlannedRun]
+    dense: str = field(default="", init=False)
+    reference: str | None = field(default=None, init=False)
+
+    def add_all(self) -> None:
+        """The control, the reference where something is matched to it, and every sparsifier that was asked for."""
+        self.dense = self._add(_natural(self._config(self.experiment.control)), dense=None)
+        budget = self.experiment.budget
+        if budget.mode == "matched" and any(self._sparse(s) for s in self.experiment.sparsifiers):
+            assert budget.reference is not None
+            chosen = self._selected(budget.reference)
+            if not self.plugins.get("sparsifier", chosen.base).cls.finds_sparsity:  # type: ignore[attr-defined]
+                raise UserError(f"budget.reference={budget.reference}: it has no sparsity of its own to be matched to")
+            self.reference = self._add(_natural(self.experiment.run(chosen, self.seed)), self.dense)
+        for sparsifier in self.experiment.sparsifiers:
+            self._asked(sparsifier)
+
+    def _asked(self, sparsifier: SparsifierConfig) -> str:
+        """The run of one sparsifier; the control and the reference are planned already."""
+        if sparsifier.name == self.experiment.control:
+            return self.dense
+        if self.reference is not None and sparsifier.name == self.experiment.budget.reference:
+            return self.reference
+        config = self.experiment.run(sparsifier, self.seed)
+        if self._sparse(sparsifier):
+            return self._add(config, self.dense, self.reference)
+        return self._add(_natural(config), self.dense)
+
+    def _add(self, config: RunConfig, dense: str | None, reference: str | None = None) -> str:
+        """Plan one run, the runs whose masks it reads, and its meta-test where one is asked for."""
+        config, masks = self._with_masks(config)
+        identity = _identity(self.plugins, config, self.shared, dense, reference)
+        source = config.meta_test.source if config.meta_test is not None else None
+        run_id = f"{_slug(config)}-{_hash(identity)}"
+        needed = [needed for needed in (reference, source, *masks) if needed is not None and needed in self.plan]
+        cached = self.store.reusable(run_id) is not None
+        command = self.source.of(config, matched=config.budget.mode == "matched")
+        run = PlannedRun(run_id, config, identity, dense, reference, command, cached, tuple(needed))
+        self.plan.setdefault(run_id, run)
+        if self.experiment.meta_test is not None and source is None and not self._separate(config):
+            self._add_meta_test(run_id, config, dense)
+        return run_id
+
+    def _add_meta_test(self, run_id: str, config: RunConfig, dense: str | None) -> None:
+        """Fine-tuning of a planned run; measured against the same fine-tuning of its dense control."""
+        asked = self.experiment.meta_test
+        assert asked is not None
+        tasks = {
+            "same": config.tasks,
+            "add": (*config.tasks, asked.task or ""),
+            "only": (asked.task or "",),
+        }[asked.mode]
+        samples = max(round(asked.share * config.training.samples), config.training.batch)
+        training = type(config.training)(**{**vars(config.training), "samples": samples})
+        meta_test = asked.model_copy(update={"source": run_id})
+        changed = config.model_copy(update={"tasks": tasks, "training": training, "meta_test": meta_test})
+        of_dense = next((r.run_id for r in self.plan.values() if _source(r) == dense), None) if dense else None
+        self._add(changed, of_dense)
+
+    def _with_masks(self, config: RunConfig) -> tuple[RunConfig, list[str]]:
+        """`mask:NAME` becomes `mask:RUN`: the run of that sparsifier for the same budget and seed, or a stored one."""
+        component = self.plugins.get("sparsifier", config.sparsifier.base)
+        params, masks = dict(config.sparsifier.params), []
+        for key, criterion in criteria_of(component, config.sparsifier).items():
+            if criterion.startswith(MASK):
+                run_id = self._mask_run(criterion.removeprefix(MASK))
+                params[key] = MASK + run_id
+                masks.append(run_id)
+        sparsifier = config.sparsifier.model_copy(update={"params": params})
+        return config.model_copy(update={"sparsifier": sparsifier}), masks
+
+    def _mask_run(self, name: str) -> str:
+        if name in self.plan:
+            return name
+        if name not in self.plugins.components["sparsifier"]:
+            return self.store.resolve(name)
+        chosen = self._selected(name)
+        if not self._sparse(chosen):
+            raise UserError(f"criterion {MASK}{name}: it removes nothing, so it has no mask")
+        return self._asked(chosen)
+
+    def _selected(self, name: str) -> SparsifierConfig:
+        """A sparsifier as it was selected (with its parameters), else with its defaults."""
+        chosen = [s for s in self.experiment.sparsifiers if s.name == name]
+        return chosen[0] if chosen else sparsifier_config(self.plugins.get("sparsifier", name), {}, label=name)
+
+    def _config(self, name: str) -> RunConfig:
+        component = self.plugins.get("sparsifier", name)
+        return self.experiment.run(sparsifier_config(component, {}, label=name), self.seed)
+
+    def _sparse(self, sparsifier: SparsifierConfig) -> bool:
+        return bool(self.plugins.get("sparsifier", sparsifier.base).cls.sparse)  # type: ignore[attr-defined]
+
+    def _separate(self, config: RunConfig) -> bool:
+        return bool(self.plugins.get("sparsifier", config.sparsifier.base).cls.separate)  # type: ignore[attr-defined]
+
+
+def _source(run: PlannedRun) -> str | None:
+    return run.config.meta_test.source if run.config.meta_test is not None else None
 
 
 def _natural(config: RunConfig) -> RunConfig:
@@ -128,8 +199,8 @@ def _identity(
     """Everything that decides a run's numbers. What only decides when and where it runs is left out."""
     settled = config.model_dump(mode="json")
     settled.pop("preset")
-    for field in plugins.get("dataset", config.data.name).cls.location:  # type: ignore[attr-defined]
-        settled["data"]["params"].pop(field)
+    for field_ in plugins.get("dataset", config.data.name).cls.location:  # type: ignore[attr-defined]
+        settled["data"]["params"].pop(field_)
     settled["engine"] = {"device": config.engine.device, "threads": config.engine.threads}
     if config.budget.mode == "matched":
         settled["budget"]["reference"] = reference
@@ -145,6 +216,8 @@ def _slug(config: RunConfig) -> str:
     budget = config.budget
     level = f"{budget.share:g}" if budget.mode == "share" else budget.mode
     words = [config.sparsifier.name, config.data.name, config.model.name, level, f"s{config.seed}"]
+    if config.meta_test is not None:
+        words += ["then", config.meta_test.mode, config.meta_test.task or ""]
     return re.sub(r"[^A-Za-z0-9_.]+", "-", "-".join(words)).strip("-.")[:100]
 
 

@@ -168,6 +168,15 @@ class ProofPart(_Part):
     reason: str = ""
 
 
+class MetaTestPart(_Part):
+    """Fine-tuning of another run's sparse network, its mask held."""
+
+    mode: Literal["same", "add", "only"]
+    task: str | None
+    source: str
+    """run_id of the run whose weights and mask it started from."""
+
+
 class CostPart(_Part):
     wall_s: float
     peak_memory: int
@@ -191,6 +200,7 @@ class Record(_Part):
     dataset: DatasetPart | None = None
     model: ModelPart | None = None
     tasks: list[TaskPart] = Field(default_factory=list)
+    meta_test: MetaTestPart | None = None
     budget: BudgetPart | None = None
     allowance: AllowancePart | None = None
     metrics: dict[str, dict[str, MetricValue]] = Field(default_factory=dict)

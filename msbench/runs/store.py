@@ -95,6 +95,17 @@ class Store:
         record = self.find(run_id)
         return record if record is not None and record.status in REUSED else None
 
+    def artefact(self, run_id: str, name: str) -> Path:
+        """A file of a run that has trained, measured or not; UserError where there is none."""
+        for folder in (self.folder(run_id), self.staged(run_id)):
+            if (folder / name).is_file():
+                return folder / name
+        raise UserError(f"run {run_id} has no {name}: it left nothing behind, or removed nothing")
+
+    def has(self, run_id: str, name: str) -> bool:
+        """Whether a run has left a file of this name."""
+        return any((folder / name).is_file() for folder in (self.folder(run_id), self.staged(run_id)))
+
     def ids(self) -> list[str]:
         """Every finished run, by name."""
         return sorted(path.parent.name for path in self.runs.glob("*/record.json"))

@@ -36,7 +36,7 @@ class Outcome:
 
 def run_experiment(
     plugins: Plugins,
-    experiment: Experiment,
+    experiments: Sequence[Experiment],
     *,
     results: Path,
     cache: Path,
@@ -45,21 +45,22 @@ def run_experiment(
     display: Display,
     progress: Progress,
 ) -> Outcome:
-    """Plan, prepare the data, run what is missing, build the pages."""
+    """Plan, prepare the data, run what is missing, build the pages. The engine is that of the first experiment."""
     from msbench.board.build import build
 
     store = Store(results.resolve())
     store.open()
-    resolve_device(experiment.engine.device)
+    engine_config = experiments[0].engine
+    resolve_device(engine_config.device)
     lock = FileLock(results / "staging" / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(f"--results {results}: another msbench run is using it; wait, or name another folder") from None
     with lock:
-        plan = make_plan(plugins, experiment, store, cache, command)
-        if not all(run.cached for run in plan):
-            build_dataset(plugins, experiment.data).prepare(cache, progress)
-        engine = LocalEngine(store, cache, plugins, sources, experiment.engine, display)
+        plan = make_plan(plugins, experiments, store, cache, command)
+        for data in {str(run.config.data): run.config.data for run in plan if not run.cached}.values():
+            build_dataset(plugins, data).prepare(cache, progress)
+        engine = LocalEngine(store, cache, plugins, sources, engine_config, display)
         records = engine.run(plan)
         return Outcome(plan, records, build(store.runs, store.leaderboard))

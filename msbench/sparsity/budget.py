@@ -47,12 +47,15 @@ class Budget:
         if target is None:
             raise ValueError("a natural budget has no target to select for")
         flat, sizes, protected = self._flatten(scores, floor)
-        order = np.lexsort((np.arange(len(flat)), flat))
+        order = np.argsort(flat, kind="stable")
         order = order[~protected[order]]
         capacity = round(target * self.groups.weights)
-        drop = _close(sizes[order], _fill(sizes[order], capacity), capacity)
         kept = np.ones(len(flat), dtype=bool)
-        kept[order[drop]] = False
+        if sizes.min() == sizes.max():  # single weights: millions of them, and every cut is exact
+            kept[order[: round(capacity / int(sizes[0]))]] = False
+        else:
+            drop = _close(sizes[order], _fill(sizes[order], capacity), capacity)
+            kept[order[drop]] = False
         return self._unflatten(kept, scores)
 
     def _flatten(self, scores: Mapping[str, Tensor], floor: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -68,7 +71,10 @@ class Budget:
             flat.append(score)
             sizes.append(np.full(len(score), layer.weights // len(score), dtype=np.int64))
             safe = np.zeros(len(score), dtype=bool)
-            safe[np.argsort(-score, kind="stable")[:floor]] = True
+            if floor == 1:
+                safe[score.argmax()] = True
+            elif floor > 1:
+                safe[np.argsort(-score, kind="stable")[:floor]] = True
             protected.append(safe)
         return np.concatenate(flat), np.concatenate(sizes), np.concatenate(protected)
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from torch import Tensor
 
+from msbench.errors import UserError
+
 if TYPE_CHECKING:
     from msbench.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class _NamesCriterion:
+    """Marks a field that names a criterion, so that it is checked before anything runs."""
+
+
+CriterionName = Annotated[str, _NamesCriterion()]
+"""The type of a sparsifier's field that names a criterion: `magnitude`, `magnitude[norm=1]`, `mask:RUN`."""
 
 
 class Criterion(ABC):
@@ -20,4 +32,8 @@ class Criterion(ABC):
 
     @abstractmethod
     def score(self, trainer: Trainer) -> Mapping[str, Tensor]:
-        """Per layer of `trainer.groups`: [I], or the weight's shape for an unstructured ranking."""
+        """Scores of whole groups: per layer of `trainer.groups` a tensor [I]."""
+
+    def score_elements(self, trainer: Trainer) -> Mapping[str, Tensor]:
+        """Scores of single weights: per layer a tensor of the weight's shape; UserError where there are none."""
+        raise UserError(f"criterion {self.name!r} ranks whole groups only; use it with structured=true")

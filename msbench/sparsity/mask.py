@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from msbench.sparsity.groups import Groups
+
 
 class Mask(dict[str, Tensor]):
     """Layer name (module path, e.g. "backbone.stem.conv") to a boolean tensor, True = kept.
@@ -34,6 +36,13 @@ class Mask(dict[str, Tensor]):
         if kept.shape != weight.shape:
             raise ValueError(f"mask of {name!r}: shape {tuple(kept.shape)}, weight {tuple(weight.shape)}")
         return kept
+
+    def channels(self, name: str, count: int) -> Tensor:
+        """Which of a layer's `count` input channels keep anything: [count]; all of them where the mask is silent."""
+        kept = self.get(name)
+        if kept is None:
+            return torch.ones(count, dtype=torch.bool)
+        return kept if kept.ndim == 1 else kept.transpose(0, 1).flatten(1).any(1)
 
     @torch.no_grad()
     def apply(self, model: nn.Module) -> None:
@@ -60,10 +69,10 @@ class Mask(dict[str, Tensor]):
         return cls(load_file(path))
 
     @classmethod
-    def from_zeros(cls, model: nn.Module, layers: Mapping[str, int]) -> Mask:
-        """What is not exactly zero now: whole input channels of `layers` (name to number of channels)."""
+    def from_zeros(cls, model: nn.Module, groups: Groups, structured: bool = True) -> Mask:
+        """What is not exactly zero now: whole input channels, or single weights."""
         kept = {}
-        for name in layers:
-            weight = model.get_submodule(name).get_parameter("weight").detach()
-            kept[name] = weight.transpose(0, 1).flatten(1).ne(0).any(1)
+        for name, parameter in groups.parameters(model).items():
+            weight = parameter.detach()
+            kept[name] = weight.transpose(0, 1).flatten(1).ne(0).any(1) if structured else weight.ne(0)
         return cls(kept)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from msbench.training.stepping import Step
+from msbench.training.view import Weights
 
 if TYPE_CHECKING:
     from msbench.training.trainer import Trainer
-
-Weights = dict[str, Tensor]
-"""Parameter name to tensor."""
 
 
 def power_set(tasks: Sequence[str]) -> list[tuple[str, ...]]:
@@ -34,26 +32,6 @@ class Episode:
     losses: Mapping[str, float]
 
 
-class View(Protocol):
-    """How the weights that the network uses follow from the meta-parameters."""
-
-    def weights(self, parameters: Weights) -> Weights:
-        """W from Θ; called once per episode, without gradient."""
-
-    def constrain(self, gradients: Weights) -> Weights:
-        """What of an inner step's gradients may act on W."""
-
-
-class Identity:
-    """The network uses the meta-parameters themselves."""
-
-    def weights(self, parameters: Weights) -> Weights:
-        return parameters
-
-    def constrain(self, gradients: Weights) -> Weights:
-        return gradients
-
-
 @dataclass
 class MetaTraining:
     """First-order meta-learning (FOMAML) over episodes drawn uniformly from the power set of tasks.
@@ -64,13 +42,12 @@ class MetaTraining:
     task. Support and query batches are disjoint batches of the training part. Batch-norm uses batch statistics
     and its running statistics follow the adapted networks.
 
-    view: weights from meta-parameters. after_episode, after_step: what an algorithm adds.
+    The trainer's view says how the adapted weights start. after_episode, after_step: what an algorithm adds.
     """
 
     inner_steps: int
     inner_lr: float
     meta_batch: int
-    view: View = field(default_factory=Identity)
     after_episode: Callable[[Episode], None] | None = None
     after_step: Callable[[Step], None] | None = None
 
@@ -99,10 +76,10 @@ class MetaTraining:
 
     def _episode(self, trainer: Trainer, tasks: tuple[str, ...]) -> Episode:
         with torch.no_grad():
-            adapted = self.view.weights(dict(trainer.model.named_parameters()))
+            adapted = trainer.view.weights(dict(trainer.model.named_parameters()))
         for _ in range(self.inner_steps):
             gradients, _ = _gradients(trainer, tasks, adapted)
-            gradients = self.view.constrain(gradients)
+            gradients = trainer.view.constrain(gradients)
             with torch.no_grad():
                 adapted = {n: w - self.inner_lr * gradients[n] if n in gradients else w for n, w in adapted.items()}
         gradients, losses = _gradients(trainer, tasks, adapted, balancer=True)

@@ -17,6 +17,7 @@ class Sparsifier(ABC):
     variants: further names, each with the parameters that make it; `-s all` runs them instead of `name`.
     finds_sparsity: whether it arrives at a level of its own, and so can run under `--budget natural`.
     sparse: False only for a control that removes nothing.
+    separate: whether each task gets a whole network of its own (the single-task control).
     paper: citation of the algorithm.
     """
 
@@ -24,6 +25,7 @@ class Sparsifier(ABC):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     finds_sparsity: ClassVar[bool] = False
     sparse: ClassVar[bool] = True
+    separate: ClassVar[bool] = False
     paper: ClassVar[str] = ""
 
     @abstractmethod

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
 from msbench.data.dataset import Batch, Samples
-from msbench.errors import DivergedError, UserError, nearest
+from msbench.errors import DivergedError
 from msbench.models.multitask import MultiTaskModel
 from msbench.sparsity.budget import Budget
 from msbench.sparsity.criteria import Criterion
@@ -19,17 +20,23 @@ from msbench.sparsity.groups import Groups
 from msbench.sparsity.mask import Mask
 from msbench.tasks.task import Task
 from msbench.training.balancing import LossBalancer
-from msbench.training.checkpoint import Checkpoint, Snapshot
-from msbench.training.evaluate import Evaluation, evaluate
+from msbench.training.checkpoint import Snapshot
+from msbench.training.evaluate import Evaluation
 from msbench.training.history import History
 from msbench.training.optimizer import Optimizer
 from msbench.training.randomness import ModelRandomness
 from msbench.training.settings import Allowance, TrainingSettings
 from msbench.training.stepping import Step
 from msbench.training.stream import Stream
+from msbench.training.validation import Validation
+from msbench.training.view import View
 
 if TYPE_CHECKING:
     from msbench.training.meta import MetaTraining
+
+Objective = Callable[[Mapping[str, Tensor]], Tensor]
+"""The tasks' losses to the loss that is minimised."""
+Schedule = Literal["run", "stage"]
 
 
 @dataclass
@@ -37,8 +44,9 @@ class Trainer:
     """Trains `model` on `tasks` within the allowance and holds the mask. Built by the host, one a run.
 
     model: the network; `groups`: its prunable layers; `budget`: what must be met; `generator`: the only source of
-    randomness that a sparsifier may use (CPU generator, seeded by the run); `mask`: what is kept now, None = all.
-    It never hands out test data.
+    randomness that a sparsifier may use (CPU generator, seeded by the run); `mask`: what is kept now, None = all;
+    `view`: how the weights in use follow from the trained ones, for algorithms with latent weights (soft
+    thresholds); settle with the weights in use and reset it. It never hands out test data.
     """
 
     model: MultiTaskModel
@@ -46,7 +54,10 @@ class Trainer:
     budget: Budget
     settings: TrainingSettings
     balancer: LossBalancer
-    criteria: Mapping[str, type[Criterion]]
+    criterion: Callable[[str], Criterion]
+    """A criterion by its name, with parameters in brackets; UserError where there is none."""
+    saved_mask: Callable[[str], Mask]
+    """The mask of a finished run, by its id; UserError where there is none."""
     train_samples: Samples
     validation_samples: Samples
     loss_floor: Mapping[str, float]
@@ -56,6 +67,7 @@ class Trainer:
     on_evaluation: Callable[[History], None] | None = None
 
     mask: Mask | None = field(default=None, init=False)
+    view: View = field(default_factory=View, init=False)
     natural: float | None = field(default=None, init=False)
     """Sparsity that the method had found by itself, noted by `settle`."""
 
@@ -67,8 +79,7 @@ class Trainer:
         order = torch.Generator().manual_seed(self.seed + 0x5EED)
         self._stream = Stream(self.train_samples, self.tasks, order, self.settings.flip)
         self._randomness = ModelRandomness(self.seed + 0xD0, self.device)
-        self._evaluated = 0
-        self._best = Checkpoint()
+        self._validation = Validation(self.settings.evaluations)
 
     @property
     def groups(self) -> Groups:
@@ -92,19 +103,28 @@ class Trainer:
         *,
         share: float | None = None,
         steps: int | None = None,
+        before_step: Callable[[Step], None] | None = None,
         after_step: Callable[[Step], None] | None = None,
+        objective: Objective | None = None,
+        schedule: Schedule = "run",
     ) -> None:
         """Train on all tasks for `share` of the whole allowance, for `steps`, or for all that is left of it.
 
-        The mask is held: masked weights stay exactly zero. `after_step` runs after each optimizer step.
+        The mask is held: masked weights stay exactly zero. `before_step` runs between the backward pass and the
+        optimizer's step, when the (unmasked) gradients are on the parameters and may be changed; `after_step` runs
+        after it. `objective` replaces the run's loss balancer. The learning rate follows the whole run, or starts
+        its schedule afresh for this "stage" (methods that train several times from the start).
         """
         count = self.steps(share, steps)
         for index in range(count):
-            lr = self.lr
-            losses = self.backward(self.next_batch())
-            self.update(losses)
+            lr = self.lr if schedule == "run" else self.settings.lr_at(index / count)
+            step = Step(index, index == count - 1, lr)
+            losses = self.backward(self.next_batch(), objective)
+            if before_step is not None:
+                before_step(step)
+            self.update(losses, lr)
             if after_step is not None:
-                after_step(Step(index, index == count - 1, lr))
+                after_step(step)
             self.evaluate_when_due()
 
     def meta_train(self, meta: MetaTraining, *, share: float | None = None) -> None:
@@ -131,7 +151,9 @@ class Trainer:
     def losses(
         self, batch: Batch, active: Sequence[str] | None = None, weights: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """Each active task's loss, in train mode, with `weights` in place of the model's own where given."""
+        """Each active task's loss, in train mode, with `weights` in place of the view of the model's own."""
+        if weights is None and type(self.view) is not View:
+            weights = self.view.weights(dict(self.model.named_parameters()))
         with self._randomness.lent(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp):
             if weights is None:
                 outputs = self.model(batch.image, active)
@@ -143,70 +165,111 @@ class Trainer:
             if task.name in outputs
         }
 
-    def backward(self, batch: Batch) -> dict[str, float]:
+    def backward(self, batch: Batch, objective: Objective | None = None) -> dict[str, float]:
         """Forward and backward on one batch; gradients are left on the parameters. Returns the losses."""
         self.optimizer.zero_grad()
         losses = self.losses(batch)
-        self.balancer(losses).backward()
+        (objective or self.balancer)(losses).backward()
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
-    def update(self, losses: Mapping[str, float]) -> None:
+    def update(self, losses: Mapping[str, float], lr: float | None = None) -> None:
         """One optimizer step from the gradients on the parameters, the mask held, and its entries in the history."""
         for name, loss in losses.items():
             if not math.isfinite(loss):
                 raise DivergedError(f"the loss of task {name!r} is {loss} after {self.allowance.spent} samples")
-        self.optimizer.step(self.lr)
+        self.optimizer.step(self.lr if lr is None else lr)
         self.history.advance(self.allowance.spent)
         for name, loss in losses.items():
             self.log(f"loss/{name}", loss)
 
     # -- what sparsifiers ask for --------------------------------------------------------------------------------
 
-    def rank(self, criterion: str) -> dict[str, Tensor]:
-        """Scores of every group by a criterion's name; what scores highest is kept."""
-        if criterion not in self.criteria:
-            raise UserError(f"unknown criterion {criterion!r}: {nearest(criterion, self.criteria)}")
-        return dict(self.criteria[criterion]().score(self))
+    def rank(self, criterion: str, structured: bool = True) -> dict[str, Tensor]:
+        """Scores by a criterion's name; what scores highest is kept.
+
+        criterion: `magnitude`, with parameters `magnitude[norm=1]`, or the mask of a finished run `mask:RUN`.
+        structured: score whole groups, [I] a layer; otherwise single weights, of the weight's shape.
+        """
+        chosen = self.criterion(criterion)
+        return dict(chosen.score(self) if structured else chosen.score_elements(self))
+
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """What goes forward and backward inside leaves no trace: buffers (batch-norm) and gradients are as before."""
+        kept = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        self.optimizer.zero_grad()
+        try:
+            yield
+        finally:
+            self.optimizer.zero_grad()
+            with torch.no_grad():
+                for name, buffer in self.model.named_buffers():
+                    buffer.copy_(kept[name])
 
     def gradients(self, batches: int = 1) -> dict[str, Tensor]:
-        """Mean gradient of the balanced loss per prunable layer over `batches` training batches (they are spent)."""
-        total: dict[str, Tensor] = {}
-        for _ in range(batches):
-            self.backward(self.next_batch())
-            for name, weight in self.weights.items():
-                gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad.detach() / batches
-                total[name] = total[name] + gradient if name in total else gradient.clone()
-        self.optimizer.zero_grad()
+        """Mean gradient of the balanced loss per prunable layer over `batches` training batches (they are spent).
+
+        Batch-norm uses batch statistics; its running statistics are left as they were.
+        """
+        total: dict[str, Tensor] = {name: torch.zeros_like(weight) for name, weight in self.weights.items()}
+        with self.scoring():
+            for _ in range(batches):
+                self.backward(self.next_batch())
+                for name, weight in self.weights.items():
+                    if weight.grad is not None:
+                        total[name] += weight.grad.detach() / batches
         return total
+
+    def task_gradients(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+        """Gradient of each task's own loss per prunable layer on one batch, forward once; zeros where it has none.
+
+        The batch goes backward once a task, and every further task's samples are counted as spent as well.
+        """
+        self.allowance.spend(len(batch) * (len(self.tasks) - 1))
+        weights = self.weights
+        with self.scoring():
+            losses = self.losses(batch)
+            found = {
+                task: torch.autograd.grad(loss, list(weights.values()), retain_graph=True, allow_unused=True)
+                for task, loss in losses.items()
+            }
+        return {
+            task: {
+                name: torch.zeros_like(weight) if g is None else g.detach()
+                for (name, weight), g in zip(weights.items(), gradients, strict=True)
+            }
+            for task, gradients in found.items()
+        }
 
     def apply_mask(self, mask: Mask) -> None:
         """Zero what the mask removes, now and after every step. Checkpoints made before no longer count."""
         mask.apply(self.model)
         self.optimizer.hold(mask)
         self.mask = mask
-        self._best = Checkpoint()
-        self.log("sparsity", self.sparsity())
+        self._validation.forget()
+        self.log("sparsity", self.budget.sparsity(mask))
 
     def settle(self, scores: Mapping[str, Tensor], before: Mapping[str, Tensor] | None = None) -> None:
         """Freeze the mask: what is alive now under a natural budget, else the selection that meets the target.
 
-        scores: the method's own, taken so that dead groups rank too. before: weights by layer as they were before
-        the last proximal step; a group that comes back gets its value from there.
+        scores: the method's own, taken so that what is dead ranks too; [I] a layer for whole groups, the weight's
+        shape for single weights. before: weights by layer as they were before the last proximal step; what comes
+        back gets its value from there.
         """
-        alive = Mask.from_zeros(self.model, {layer.name: layer.count for layer in self.groups.layers})
+        structured = all(score.ndim == 1 for score in scores.values())
+        alive = Mask.from_zeros(self.model, self.groups, structured)
         self.natural = self.budget.sparsity(alive)
         mask = alive if self.budget.natural else self.budget.select(scores)
         with torch.no_grad():
             for name, weight in self.weights.items():
-                back = mask[name] & ~alive[name]
-                if before is not None and bool(back.any()):
-                    weight[:, back] = before[name][:, back]
+                if before is not None:
+                    back = mask.expanded(name, weight) & ~alive.expanded(name, weight)
+                    weight.copy_(torch.where(back, before[name], weight))
         self.apply_mask(mask)
 
-    def sparsity(self) -> float:
-        """Share of the scope's weights that lie in groups which are exactly zero now."""
-        alive = Mask.from_zeros(self.model, {layer.name: layer.count for layer in self.groups.layers})
-        return self.budget.sparsity(alive)
+    def sparsity(self, structured: bool = True) -> float:
+        """Share of the scope's weights that are exactly zero now; structured: that lie in groups which are."""
+        return self.budget.sparsity(Mask.from_zeros(self.model, self.groups, structured))
 
     def snapshot(self) -> Snapshot:
         """Weights, buffers and loss weights now, for `restore` (rewinding)."""
@@ -228,30 +291,12 @@ class Trainer:
 
     def evaluate_when_due(self) -> None:
         """Evaluate on validation data each time another share of the allowance is spent."""
-        due = int(self.allowance.progress * self.settings.evaluations + 1e-9)
-        if due > self._evaluated:
-            self._evaluated = due
-            self.evaluate()
+        self._validation.when_due(self)
 
     def evaluate(self) -> Evaluation:
         """Evaluate on validation data, log it, and keep these weights if they are the best under this mask."""
-        result = evaluate(self.model, self.validation_samples, self.tasks, self.device)
-        for task, metrics in result.metrics.items():
-            for name, value in metrics.items():
-                self.log(f"validation/{task}/{name}", value)
-        score = result.score(self.loss_floor)
-        self.log("validation/score", score)
-        for task, weight in self.balancer.weights().items():
-            self.log(f"loss_weight/{task}", weight)
-        if math.isnan(score):
-            raise DivergedError(f"the validation loss is not a number after {self.allowance.spent} samples")
-        self._best.offer(score, self)
-        if self.on_evaluation is not None:
-            self.on_evaluation(self.history)
-        return result
+        return self._validation.evaluate(self)
 
     def finish(self) -> None:
         """Called by the host when the sparsifier returns: go to the best checkpoint under the final mask."""
-        if self._best.step != self.history.step:
-            self.evaluate()
-        self._best.restore(self)
+        self._validation.finish(self)

@@ -23,6 +23,9 @@ class Magnitude(Criterion):
         sizes = {layer.name: layer.size for layer in trainer.groups.layers}
         return {name: group_norms(w.detach()) / sizes[name] ** 0.5 for name, w in trainer.weights.items()}
 
+    def score_elements(self, trainer: Trainer) -> Mapping[str, Tensor]:
+        return {name: weight.detach().abs() for name, weight in trainer.weights.items()}
+
 
 @dataclass
 class Random(Criterion):
@@ -33,7 +36,29 @@ class Random(Criterion):
     def score(self, trainer: Trainer) -> Mapping[str, Tensor]:
         return {layer.name: torch.rand(layer.count, generator=trainer.generator) for layer in trainer.groups.layers}
 
+    def score_elements(self, trainer: Trainer) -> Mapping[str, Tensor]:
+        return {name: torch.rand(w.shape, generator=trainer.generator) for name, w in trainer.weights.items()}
+
+
+@dataclass
+class SavedMask(Criterion):
+    """What a finished run kept: 1, and what it removed: 0. `mask:RUN` is its short form.
+
+    run: a run's id; `mask:NAME` with a sparsifier's name stands for its run of the same budget and seed.
+    """
+
+    name: ClassVar[str] = "mask"
+    run: str = ""
+
+    def score(self, trainer: Trainer) -> Mapping[str, Tensor]:
+        mask = trainer.saved_mask(self.run)
+        return {layer.name: mask.channels(layer.name, layer.count).float() for layer in trainer.groups.layers}
+
+    def score_elements(self, trainer: Trainer) -> Mapping[str, Tensor]:
+        mask = trainer.saved_mask(self.run)
+        return {n: mask.expanded(n, w).expand_as(w).float() for n, w in trainer.weights.items() if n in mask}
+
 
 @hookimpl
 def msbench_criteria() -> list[type[Criterion]]:
-    return [Magnitude, Random]
+    return [Magnitude, Random, SavedMask]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from msbench.config import experiment
+from msbench.errors import UserError
 from msbench.plugins import Plugins, load_plugins
 from msbench.runs import sources
 from msbench.runs.plan import Command, PlannedRun, make_plan, order
@@ -38,7 +39,7 @@ def plan(
 ) -> list[PlannedRun]:
     given = {"budget": "matched", "seeds": [0], "choices": {"preset": "smoke"}, **asked}
     found = experiment(plugins, sparsifiers=names, overrides=overrides, **given)
-    return make_plan(plugins, found, Store(tmp_path), tmp_path, Command((), overrides))
+    return make_plan(plugins, [found], Store(tmp_path), tmp_path, Command((), overrides))
 
 
 def names_of(runs: list[PlannedRun]) -> list[str]:
@@ -50,6 +51,53 @@ def test_dense_and_reference_are_planned_for_what_needs_them(plugins: Plugins, t
     assert names_of(plan(plugins, tmp_path, "dense")) == ["dense"]
     assert names_of(plan(plugins, tmp_path, "meta_sparsity")) == ["dense", "meta_sparsity"]
     assert names_of(plan(plugins, tmp_path, "random", budget="0.5")) == ["dense", "random"]
+
+
+def test_a_mask_criterion_waits_for_the_run_that_it_names(plugins: Plugins, tmp_path: Path) -> None:
+    runs = plan(plugins, tmp_path, "one_shot[criterion=mask:random]")
+    assert names_of(runs) == ["dense", "meta_sparsity", "random", "one_shot[criterion=mask:random]"]
+    assert runs[3].config.sparsifier.params["criterion"] == f"mask:{runs[2].run_id}"
+    assert runs[3].depends == (runs[1].run_id, runs[2].run_id)
+    of_reference = plan(plugins, tmp_path, "one_shot[criterion=mask:meta_sparsity]")
+    assert of_reference[2].config.sparsifier.params["criterion"] == f"mask:{of_reference[1].run_id}"
+    with pytest.raises(UserError, match="no run 'nothing'"):
+        plan(plugins, tmp_path, "one_shot[criterion=mask:nothing]")
+    with pytest.raises(UserError, match="removes nothing"):
+        plan(plugins, tmp_path, "one_shot[criterion=mask:dense]")
+
+
+def test_a_misspelt_criterion_is_found_before_anything_runs(plugins: Plugins, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown criterion 'magnitud': did you mean 'magnitude'"):
+        plan(plugins, tmp_path, "one_shot[criterion=magnitud]")
+
+
+@pytest.mark.parametrize(
+    ("asked", "before", "after"),
+    [
+        ("same", ("segmentation", "depth", "normals"), ("segmentation", "depth", "normals")),
+        ("add:depth", ("segmentation", "normals"), ("segmentation", "normals", "depth")),
+        ("only:edges", ("segmentation", "depth", "normals"), ("edges",)),
+    ],
+)
+def test_meta_tests_follow_their_source(
+    plugins: Plugins, tmp_path: Path, asked: str, before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    runs = plan(plugins, tmp_path, "random,single_task", budget="0.5", meta_test=asked)
+    assert names_of(runs) == ["dense", "dense", "random", "random", "single_task"]
+    dense, dense_test, random, random_test, _ = runs
+    assert dense.config.tasks == random.config.tasks == before
+    assert dense_test.config.tasks == random_test.config.tasks == after
+    assert random_test.config.meta_test is not None
+    assert random_test.config.meta_test.source == random.run_id
+    assert random_test.depends == (random.run_id,)
+    assert random_test.dense == dense_test.run_id
+    assert random_test.config.training.samples == random.config.training.samples // 4
+
+
+@pytest.mark.parametrize("wrong", ["add", "same:depth", "add:edgs", "elsewhere:depth"])
+def test_a_wrong_meta_test_is_refused(plugins: Plugins, tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(UserError, match=r"meta.test|edges"):
+        plan(plugins, tmp_path, "random", budget="0.5", meta_test=wrong)
 
 
 def test_the_reference_is_the_one_that_was_selected(plugins: Plugins, tmp_path: Path) -> None:

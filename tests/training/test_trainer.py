@@ -11,8 +11,10 @@ from msbench.errors import AllowanceExceededError, UserError
 from msbench.sparsity.mask import Mask
 from msbench.training.optimizer import Optimizer
 from msbench.training.settings import TrainingSettings
+from msbench.training.stepping import Step
 from msbench.training.stream import Stream
 from msbench.training.trainer import Trainer
+from msbench.training.view import View, Weights
 from tests.conftest import toy_samples, toy_tasks
 
 Make = Callable[..., Trainer]
@@ -199,3 +201,93 @@ def test_only_weights_decay(make_trainer: Make) -> None:
     for name, value in trainer.model.named_parameters():
         expected = before[name] * (1 - 0.1 * 0.5) if value.ndim > 1 else before[name]
         assert torch.allclose(value, expected), name
+
+
+class Doubled(View):
+    """W = 2 Θ, differentiable."""
+
+    def weights(self, parameters: Weights) -> Weights:
+        return {name: 2 * value for name, value in parameters.items()}
+
+
+def test_a_view_is_what_trains_and_what_is_evaluated(make_trainer: Make) -> None:
+    trainer, plain = make_trainer(), make_trainer()
+    batch = trainer.next_batch()
+    trainer.view = Doubled()
+    with torch.no_grad():
+        for weight in plain.model.parameters():
+            weight.mul_(2)
+    plain.backward(batch)
+    trainer.backward(batch)
+    for (name, ours), theirs in zip(trainer.model.named_parameters(), plain.model.parameters(), strict=True):
+        assert torch.allclose(ours.grad, 2 * theirs.grad, atol=1e-6), name  # type: ignore[operator, arg-type]
+    before = state_bytes(trainer)
+    assert trainer.evaluate().losses == pytest.approx(plain.evaluate().losses)
+    assert state_bytes(trainer) == before, "evaluation puts the latent weights back"
+
+
+def test_gradients_leave_no_trace_and_are_those_of_the_batch(make_trainer: Make) -> None:
+    trainer, twin = make_trainer(), make_trainer()
+    before = state_bytes(trainer)
+    found = trainer.gradients(batches=2)
+    assert state_bytes(trainer) == before, "batch-norm's running statistics are as they were"
+    first, second = twin.next_batch(), twin.next_batch()
+    expected = {}
+    for batch in (first, second):
+        twin.backward(batch)
+        for name, weight in twin.weights.items():
+            assert weight.grad is not None
+            expected[name] = expected.get(name, 0) + weight.grad / 2
+    for name, gradient in found.items():
+        assert torch.allclose(gradient, expected[name], atol=1e-7)
+        assert trainer.weights[name].grad is None
+
+
+def test_task_gradients_add_up_and_every_backward_pass_is_counted(make_trainer: Make) -> None:
+    trainer, twin = make_trainer(), make_trainer()
+    found = trainer.task_gradients(trainer.next_batch())
+    assert trainer.allowance.spent == 2 * trainer.settings.batch
+    twin.backward(twin.next_batch(), lambda losses: torch.stack(list(losses.values())).sum())
+    for name, weight in twin.weights.items():
+        assert weight.grad is not None
+        assert torch.allclose(sum(task[name] for task in found.values()), weight.grad, atol=1e-6)  # type: ignore[arg-type]
+
+
+def test_settle_and_sparsity_by_element(make_trainer: Make) -> None:
+    trainer = make_trainer(target=0.5)
+    before = {name: weight.detach().clone() for name, weight in trainer.weights.items()}
+    scores = {name: weight.abs() for name, weight in before.items()}
+    with torch.no_grad():
+        for weight in trainer.weights.values():
+            weight.flatten()[::3] = 0
+    assert trainer.sparsity(structured=False) > 0.3 > trainer.sparsity()
+    trainer.settle(scores, before=before)
+    assert trainer.sparsity(structured=False) == pytest.approx(0.5, abs=1e-3)
+    assert trainer.mask is not None
+    for name, weight in trainer.weights.items():
+        assert torch.equal(weight, before[name] * trainer.mask[name]), "what comes back has its value from before"
+
+
+def test_a_stage_has_a_schedule_of_its_own(make_trainer: Make) -> None:
+    trainer = make_trainer(samples=320)
+    trainer.train(share=0.5)
+    seen: list[float] = []
+    trainer.train(share=0.5, schedule="stage", after_step=lambda step: seen.append(step.lr))
+    assert seen == [trainer.settings.lr_at(index / 20) for index in range(20)]
+    assert max(seen) > 0.9 * trainer.settings.lr > trainer.settings.lr_at(0.75)
+
+
+def test_before_step_sees_the_gradients_of_masked_weights(make_trainer: Make) -> None:
+    trainer = make_trainer()
+    mask = half_mask(trainer)
+    trainer.apply_mask(mask)
+    seen = []
+
+    def look(step: Step) -> None:
+        for name, weight in trainer.weights.items():
+            assert weight.grad is not None
+            seen.append(float((weight.grad * ~mask.expanded(name, weight)).abs().sum()))
+
+    trainer.train(steps=1, before_step=look)
+    assert max(seen) > 0
+    assert trainer.sparsity() > 0

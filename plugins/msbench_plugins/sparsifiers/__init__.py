@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msbench.api import Sparsifier, hookimpl
-from msbench_plugins.sparsifiers.dense import Dense
+from msbench_plugins.sparsifiers.dense import Dense, SingleTask
 from msbench_plugins.sparsifiers.group_lasso import GroupLasso
 from msbench_plugins.sparsifiers.meta_sparsity import MetaSparsity
 from msbench_plugins.sparsifiers.one_shot import OneShot
@@ -11,4 +11,4 @@ from msbench_plugins.sparsifiers.one_shot import OneShot
 
 @hookimpl
 def msbench_sparsifiers() -> list[type[Sparsifier]]:
-    return [Dense, MetaSparsity, GroupLasso, OneShot]
+    return [Dense, SingleTask, MetaSparsity, GroupLasso, OneShot]

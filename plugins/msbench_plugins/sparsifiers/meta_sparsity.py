@@ -58,7 +58,7 @@ class MetaSparsity(Sparsifier):
         else:
             steps = trainer.steps(self.meta_share, samples_a_step=meta.samples_a_step(trainer.settings.batch))
             penalty = SaliencyShare(trainer, self.phi, min(steps, self.lambda_steps))
-            meta.view, meta.after_episode = penalty, penalty.observe
+            trainer.view, meta.after_episode = penalty, penalty.observe
         meta.after_step = penalty.step
 
         # Meta-training: episodes, outer steps, λ

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Interval
 
-from msbench.api import Sparsifier, Trainer
+from msbench.api import CriterionName, Sparsifier, Trainer
 
 
 @dataclass
@@ -25,7 +25,7 @@ class OneShot(Sparsifier):
         "random": {"criterion": "random"},
     }
     paper: ClassVar[str] = "Janowsky. Pruning versus clipping in neural networks. Physical Review A 39, 1989"
-    criterion: str = "magnitude"
+    criterion: CriterionName = "magnitude"
     dense_share: Annotated[float, Interval(ge=0, lt=1)] = 0.5
 
     def sparsify(self, trainer: Trainer) -> None:

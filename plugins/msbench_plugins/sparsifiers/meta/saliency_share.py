@@ -8,7 +8,7 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from msbench.api import Episode, Step, Trainer, Weights, group_norms
+from msbench.api import Episode, Step, Trainer, View, Weights, group_norms
 
 START = 0.3
 """First λ. It is fitted while the network is still dense, so the level does not depend on it."""
@@ -20,7 +20,7 @@ RATES = (0.1, 0.02)
 """Dual step on log λ, during and after the warm-up."""
 
 
-class SaliencyShare:
+class SaliencyShare(View):
     """Latent dense weights θ, the weights W that the network uses, and λ between them.
 
     Saliency of a group, per episode, from the gradient of the query loss at the adapted weights:
@@ -125,10 +125,11 @@ class SaliencyShare:
         final = {name: _keep_best(score, self.votes[name] >= 0) for name, score in self.scores().items()}
         self.kept = final
         latent = {name: weight.detach().clone() for name, weight in self.trainer.weights.items()}
-        used = self.weights(dict(self.trainer.model.named_parameters()))
         with torch.no_grad():
+            used = self.weights(dict(self.trainer.model.named_parameters()))
             for name, weight in self.trainer.weights.items():
                 weight.copy_(used[f"{name}.weight"])
+        self.trainer.view = View()
         self.trainer.settle(self.scores(), before=latent)
 
 
