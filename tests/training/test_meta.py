@@ -15,6 +15,7 @@ from msbench.sparsity.groups import Groups
 from msbench.training.balancing import Uncertainty
 from msbench.training.meta import Episode, MetaTraining, power_set
 from msbench.training.trainer import Trainer
+from msbench.training.view import View
 from msbench_plugins.sparsifiers.meta.direct import Direct
 from msbench_plugins.sparsifiers.meta.saliency_share import SaliencyShare
 from msbench_plugins.sparsifiers.meta_sparsity import MetaSparsity
@@ -35,6 +36,7 @@ class Quadratic:
         with torch.no_grad():
             self.model.weight.copy_(torch.tensor([[1.0, -2.0]]))
         self.balancer = Uncertainty(["only"])
+        self.view = View()
         self.batches = iter([torch.tensor([[3.0, 3.0]]), torch.tensor([[-1.0, 5.0]])])
 
     def next_batch(self) -> torch.Tensor:
