@@ -12,5 +12,7 @@ msbench run -s all --preset smoke --results "$out/smoke" engine.device=cuda
 msbench run -s meta_sparsity -s one_shot_magnitude -s random --budget matched --results "$out/quick" engine.device=cuda
 msbench run -s one_shot_magnitude --budget 0.7 -m papers training.samples=640 training.batch=16 training.amp=true \
   data.size=m --results "$out/papers" engine.device=cuda
+msbench run -s 'meta_sparsity_direct[order=maml],meta_sparsity[learn=none,penalty=l1]' --budget 0.5 -m papers \
+  training.samples=320 training.batch=8 training.amp=true data.size=m --results "$out/meta" engine.device=cuda
 msbench results export "$out/quick.csv" --results "$out/quick"
 msbench results export "$out/papers.csv" --results "$out/papers"

@@ -23,12 +23,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from msbench.sparsity.prox import AdaptiveProx, group_norms, prox_euclidean, prox_l1
+from msbench.sparsity.prox import (
+    AdaptiveMCP,
+    AdaptiveProx,
+    group_norms,
+    prox_euclidean,
+    prox_l1,
+    prox_l1_adaptive,
+    prox_mcp,
+)
 from msbench_plugins.backbones.resnet import ResNet
 
 LEARNING_RATE = 1e-4
 EUCLIDEAN, ADAPTIVE = 1e-2 * LEARNING_RATE, 1e-5 * LEARNING_RATE
 """lr * λ, so small that no group dies: a dead group would be cheaper, and the network must stay alive."""
+
+CONCAVITY = {"prox_mcp": 1e-7, "AdaptiveMCP": 1e-9}
+"""lr / γ, so small that every group is shrunk: one that is left alone would be cheaper."""
 
 LIMITS = {"prox_euclidean": 0.06, "AdaptiveProx": 0.40}
 """Greatest share of a training step. The naive loop takes 0.7 to 0.8."""
@@ -77,7 +88,7 @@ def operators(batch: int, size: int) -> dict[str, Callable[[], object]]:
     weights = [module.weight for module in network.backbone.modules() if isinstance(module, nn.Conv2d)]
     plain = [weight.detach() for weight in weights]
     moments = [optimizer.state[weight]["exp_avg_sq"] for weight in weights]
-    adaptive = AdaptiveProx()
+    adaptive, adaptive_mcp = AdaptiveProx(), AdaptiveMCP()
 
     def cold() -> None:
         AdaptiveProx()(plain, moments, ADAPTIVE)
@@ -87,7 +98,10 @@ def operators(batch: int, size: int) -> dict[str, Callable[[], object]]:
         "prox_euclidean": lambda: prox_euclidean(plain, EUCLIDEAN),
         "AdaptiveProx": lambda: adaptive(plain, moments, ADAPTIVE),
         "AdaptiveProx, first call": cold,
+        "prox_mcp": lambda: prox_mcp(plain, EUCLIDEAN, CONCAVITY["prox_mcp"]),
+        "AdaptiveMCP": lambda: adaptive_mcp(plain, moments, ADAPTIVE, CONCAVITY["AdaptiveMCP"]),
         "prox_l1": lambda: prox_l1(plain, EUCLIDEAN),
+        "prox_l1_adaptive": lambda: prox_l1_adaptive(plain, moments, ADAPTIVE),
         "group_norms": lambda: [group_norms(weight) for weight in plain],
         "naive loop": lambda: naive(plain, EUCLIDEAN),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -159,6 +160,9 @@ def parse_override(text: str) -> tuple[str, Any]:
 
     if "=" not in text:
         raise UserError(f"{text!r} is no override: write key=value, for example training.batch=8")
+    name, _, given = text.partition("=")
+    if re.fullmatch(r"[A-Za-z_]\w*\[.*\]", given):  # a criterion with parameters, for which hydra has no grammar
+        return name, given
     try:
         override = OverridesParser.create().parse_override(text)
         value = override.value()
@@ -209,6 +213,8 @@ def _user_error(error: ValidationError, where: str) -> UserError:
     key = ".".join([where, *(str(part) for part in first["loc"] if isinstance(part, str))]).strip(".")
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return UserError(f"unknown key {key!r}")
+    if first["type"] == "value_error" and not first["loc"]:
+        return UserError(f"{where}.{first['ctx']['error']}")
     message = first["msg"][0].lower() + first["msg"][1:]
     return UserError(f"{key}={first['input']!r}: {message}")
 

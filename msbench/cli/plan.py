@@ -6,7 +6,7 @@ from msbench.cli import options as o
 
 
 def plan(
-    sparsifier: o.Sparsifiers,
+    sparsifier: o.Sparsifiers = None,
     overrides: o.Overrides = None,
     budget: o.Budget = None,
     dataset: o.DatasetName = None,
@@ -31,12 +31,11 @@ def plan(
     from msbench.runs.store import Store, default_cache
 
     plugins = load_plugins(plugin or [])
-    experiment = o.compose_experiment(
-        plugins, sparsifier, budget, dataset, model, seeds, seed, preset, meta_test, overrides
+    request = o.compose_request(
+        plugins, sparsifier, budget, dataset, model, seeds, seed, preset, meta_test, plugin, overrides
     )
     store = Store(o.results_folder(results))
-    command = o.typed_command(dataset, model, preset, meta_test, plugin, overrides)
-    planned = make_plan(plugins, [experiment], store, default_cache(), command)
+    planned = make_plan(plugins, request.experiments, store, default_cache(), request.command)
     table = Table("run", "budget", "waits for", "state", box=None, header_style="bold")
     for item in planned:
         asked = item.config.budget

@@ -9,8 +9,12 @@ from typing import Literal
 import typer
 
 from msbench.cli import options as o
+from msbench.cli import table
 
-app = typer.Typer(help="The store: list, show and export records.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="The store: list, show and export records; papers' tables.", no_args_is_help=True, rich_markup_mode=None
+)
+app.command("table")(table.table)
 
 
 @app.command("list")

@@ -10,7 +10,7 @@ from msbench.cli import options as o
 
 
 def run(
-    sparsifier: o.Sparsifiers,
+    sparsifier: o.Sparsifiers = None,
     overrides: o.Overrides = None,
     budget: o.Budget = None,
     dataset: o.DatasetName = None,
@@ -26,10 +26,13 @@ def run(
 ) -> None:
     """Run sparsifiers under one budget, measure them and build the leaderboard.
 
+    With --preset papers/NAME: the runs of a published table, and at the end the table with ours beside it.
+
     Example: msbench run -s meta_sparsity -s one_shot_magnitude --budget matched --seeds 3
     """
     from msbench.board.terminal import render_text
     from msbench.cli.display import make_console, make_display
+    from msbench.papers.render import to_text
     from msbench.plugins import load_plugins
     from msbench.runs.store import default_cache
     from msbench.runs.suite import run_experiment
@@ -37,18 +40,18 @@ def run(
     started = time.monotonic()
     engine = [f"engine.{key}={value}" for key, value in (("jobs", jobs), ("timeout", timeout)) if value is not None]
     plugins = load_plugins(plugin or [])
-    experiment = o.compose_experiment(
-        plugins, sparsifier, budget, dataset, model, seeds, seed, preset, meta_test, [*(overrides or []), *engine]
+    asked = o.compose_request(
+        plugins, sparsifier, budget, dataset, model, seeds, seed, preset, meta_test, plugin, overrides, engine
     )
     console = make_console()
     try:
         with make_display(console) as display:
             outcome = run_experiment(
                 plugins,
-                [experiment],
+                asked.experiments,
                 results=o.results_folder(results),
                 cache=default_cache(),
-                command=o.typed_command(dataset, model, preset, meta_test, plugin, overrides),
+                command=asked.command,
                 sources=plugin or [],
                 display=display,
                 progress=display.preparing,
@@ -59,6 +62,8 @@ def run(
         )
         raise typer.Exit(130) from None
     console.print(render_text(outcome.records.values()))
+    if asked.table is not None:
+        console.print(to_text(o.fill_table(plugins, asked.table, outcome.records.values()), console.width))
     cached = sum(planned.cached for planned in outcome.plan)
     if cached == len(outcome.plan):
         console.print(f"Nothing to run: all {cached} runs are in the store.")

@@ -25,9 +25,13 @@ CriterionName = Annotated[str, _NamesCriterion()]
 
 
 class Criterion(ABC):
-    """Gives every group a score; what scores highest is kept. A dataclass whose fields are its configuration."""
+    """Gives every group a score; what scores highest is kept. A dataclass whose fields are its configuration.
+
+    fixed: whether the scores are not a function of the weights, so that ranking once is enough.
+    """
 
     name: ClassVar[str]
+    fixed: ClassVar[bool] = False
     paper: ClassVar[str] = ""
 
     @abstractmethod

@@ -38,7 +38,20 @@ def prox_euclidean(weights: Sequence[Tensor], threshold: float) -> list[Tensor]:
 
     Returns the group norms before the step, [I] for each weight: they rank dead groups too.
     """
-    _check(threshold)
+    return prox_mcp(weights, threshold, 0.0)
+
+
+@torch.no_grad()
+def prox_mcp(weights: Sequence[Tensor], threshold: float, concavity: float) -> list[Tensor]:
+    """Group minimax concave penalty, w <- w min(1, max(0, 1 - t / ‖w‖) / (1 - c)), in place (Zhang, 2010).
+
+    The penalty of a group is λ √n r - r² / (2 γ) up to r = ‖w‖ = γ λ √n, and constant from there on: it shrinks what
+    is small and leaves alone what is large, from ‖w‖ = t / c on. `concavity` is c = learning rate / γ, below 1, where
+    the step has a single solution.
+
+    Returns the group norms before the step, [I] for each weight.
+    """
+    _check(threshold, concavity)
     layers = [_Columns.of(weight) for weight in weights]
     scratch = _scratch(layers)
     norms = []
@@ -47,7 +60,7 @@ def prox_euclidean(weights: Sequence[Tensor], threshold: float) -> list[Tensor]:
         t = threshold * math.sqrt(columns.size)
         # a norm of zero must not become 0 / 0 when t is 0
         factor = (1 - t / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_min_(0)
-        columns.matrix.mul_(columns.spread(factor))
+        columns.matrix.mul_(columns.spread(factor.div_(1 - concavity).clamp_max_(1)))
         norms.append(norm)
     return norms
 
@@ -62,6 +75,24 @@ def prox_l1(weights: Sequence[Tensor], threshold: float) -> None:
         for rows in columns.rows(scratch):
             clamped = scratch[: rows.numel()].view(rows.shape)
             rows.sub_(torch.clamp(rows, -threshold, threshold, out=clamped))
+
+
+@torch.no_grad()
+def prox_l1_adaptive(
+    weights: Sequence[Tensor], second_moments: Sequence[Tensor], threshold: float, eps: float = 1e-8
+) -> None:
+    """Soft threshold in Adam's metric, sign(w) max(0, |w| - threshold / d) with d = √v̂ + ε, in place.
+
+    second_moments: Adam's bias-corrected v̂, one for each weight, of its shape.
+    """
+    _check(threshold)
+    layers = [_Columns.of(weight) for weight in weights]
+    scratch = _scratch(layers)
+    for columns, weight, moment in zip(layers, weights, second_moments, strict=True):
+        moments = _Columns.of(_laid_out_like(moment, weight))
+        for rows, v in zip(columns.rows(scratch), moments.rows(scratch), strict=True):
+            t = torch.sqrt(v, out=scratch[: v.numel()].view(v.shape)).add_(eps).reciprocal_().mul_(threshold)
+            rows.sub_(torch.clamp(rows, -t, t))
 
 
 class AdaptiveProx:
@@ -109,6 +140,39 @@ class AdaptiveProx:
                 block = _Block(columns.take(channels), moments.take(channels), t, self._eps * scale, buffers)
                 norm[channels], theta[channels] = block.norms, block.solve(theta[channels])
             norms.append(norm)
+        return norms
+
+
+class AdaptiveMCP:
+    """`prox_mcp` in Adam's metric, in place: argmin_z ½ (z - x)ᵀ D (z - x) + learning rate times the penalty of z.
+
+    Groups from ‖x‖ = t / c on stay as they are. For the others the penalty is t ‖z‖ - c ‖z‖² / 2, and completing the
+    square leaves a group soft threshold: that of D x / (d - c), in the metric d - c. This takes c < d everywhere. A
+    weight without gradients has d = ε, which no useful γ satisfies, so d counts as 2 c where it is less.
+    """
+
+    def __init__(self, eps: float = 1e-8) -> None:
+        self._eps = eps
+        self._prox = AdaptiveProx(eps=0.0)
+
+    @torch.no_grad()
+    def __call__(
+        self, weights: Sequence[Tensor], second_moments: Sequence[Tensor], threshold: float, concavity: float
+    ) -> list[Tensor]:
+        """Returns the group norms before the step. second_moments: Adam's bias-corrected v̂."""
+        _check(threshold, concavity)
+        norms = [group_norms(weight) for weight in weights]
+        kept, metrics = [], []
+        for weight, moment, norm in zip(weights, second_moments, norms, strict=True):
+            flat = norm * concavity >= threshold * math.sqrt(weight[:, 0].numel())
+            kept.append((flat, weight[:, flat]))
+            d = _laid_out_like(moment, weight).sqrt().add_(self._eps).clamp_min_(2 * concavity)
+            left = d - concavity
+            weight.mul_(d.div_(left))
+            metrics.append(left.square_())
+        self._prox(weights, metrics, threshold)
+        for weight, (flat, value) in zip(weights, kept, strict=True):
+            weight[:, flat] = value
         return norms
 
 
@@ -214,9 +278,11 @@ class _Columns:
         return squares.view(-1, self.width).sum(1).sqrt_()
 
 
-def _check(threshold: float) -> None:
+def _check(threshold: float, concavity: float = 0.0) -> None:
     if not threshold >= 0:
         raise ValueError(f"threshold: expected 0 or more, got {threshold}")
+    if not 0 <= concavity < 1:
+        raise ValueError(f"concavity: expected 0 or more and less than 1, got {concavity}")
 
 
 def _laid_out_like(moment: Tensor, weight: Tensor) -> Tensor:

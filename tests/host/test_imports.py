@@ -30,7 +30,8 @@ LAYERS = {
         "board",
     },
     "board": {"board"},
-    "cli": {"cli", "runs", "board", "data", "config", "plugins", "selection"},
+    "papers": {"papers", "runs", "board", "config", "plugins"},
+    "cli": {"cli", "runs", "board", "papers", "data", "config", "plugins", "selection"},
 }
 """Package to what of msbench it may import, apart from what everything may."""
 ANYONE = {"errors", "_torchvision", "hookspecs"}

@@ -33,6 +33,14 @@ def weights(folder: Path) -> str:
     return read_record(record).hashes["weights"]
 
 
+def test_every_configuration_is_in_the_wheel(site: Path) -> None:
+    def files(folder: Path) -> set[Path]:
+        return {path.relative_to(folder) for path in folder.rglob("*.yaml")}
+
+    assert files(site / "msbench" / "configs") == files(ROOT / "configs")
+    assert Path("papers", "meta_sparsity_t5.yaml") in files(ROOT / "configs")
+
+
 def test_the_main_job_runs_from_the_wheel_to_the_same_bytes(
     site: Path, tmp_path: Path, cache: Path, smoke_suite: tuple[Path, object]
 ) -> None:

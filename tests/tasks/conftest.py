@@ -11,6 +11,7 @@ from torch import Tensor
 from msbench.tasks.attribute import AttributeTask
 from msbench.tasks.depth import DepthTask
 from msbench.tasks.edges import EdgesTask
+from msbench.tasks.keypoints import KeypointsTask
 from msbench.tasks.normals import NormalsTask
 from msbench.tasks.segmentation import SegmentationTask
 from msbench.tasks.task import Task
@@ -23,6 +24,7 @@ TASKS: dict[str, Task] = {
     "normals": NormalsTask(),
     "soft edges": EdgesTask(),
     "binary edges": EdgesTask(binary=True),
+    "keypoints": KeypointsTask(),
     "attribute": AttributeTask("smiling"),
     "weighted attribute": AttributeTask("glasses", positive_weight=3.0),
 }
@@ -46,7 +48,7 @@ def example(task: Task, seed: int, images: int = 5, size: int = 9) -> tuple[Tens
     if task.kind == "normals":
         target = torch.randn(images, 3, *shape[1:], generator=generator, dtype=torch.float64)
         return output, target / target.norm(dim=1, keepdim=True), valid
-    if task.kind == "edges" and not getattr(task, "binary", False):
+    if task.kind == "keypoints" or (task.kind == "edges" and not getattr(task, "binary", False)):
         return output, (uniform(*shape) - 0.5).clamp_min(0) * 2, valid
     return output, (uniform(*shape) < 0.3).long(), valid
 

@@ -1,8 +1,7 @@
-"""Group lasso with a fixed λ, by a proximal step after each optimizer step."""
+"""Group lasso and the group minimax concave penalty, by a proximal step after each optimizer step."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -10,7 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Gt, Interval
 from torch import Tensor
 
-from msbench.api import AdaptiveProx, Sparsifier, Step, Trainer, group_norms, prox_euclidean
+from msbench.api import AdaptiveProx, Sparsifier, Trainer, UserError, group_norms, prox_euclidean
+from msbench.sparsity.prox import AdaptiveMCP, prox_mcp
+from msbench_plugins.sparsifiers.steering import Prox, ProximalTraining, Steering
+
+LAMBDA = {"euclidean": 0.1, "adaptive": 1e-3}
+GAMMA = {"euclidean": 1.0, "adaptive": 100.0}
 
 
 @dataclass
@@ -21,8 +25,11 @@ class GroupLasso(Sparsifier):
     (nothing dies below about 0.2, everything at 1); `adaptive` compares it with the raw gradient (Deleu and Bengio,
     2021; the papers' 1e-3 to 1e-5). So λ has no default of its own: it belongs to the metric.
 
+    penalty: `group` as above; `mcp`, the minimax concave penalty of the norm (Zhang, 2010), spares large groups.
     prox_metric: the metric of the proximal step.
     lam: λ, and where steering starts; None takes the metric's default (0.1 euclidean, 1e-3 adaptive).
+    gamma: γ of `mcp`: groups whose root mean square is above γ λ are not shrunk at all. It must exceed the learning
+        rate. None takes the metric's default (1 euclidean, 100 adaptive: an RMS above 0.1 at the default λ).
     sparse_share: share of the allowance with the proximal step; the rest fine-tunes with the mask held.
     steer: under a budget, move log λ by this much a step times the distance to a target that rises linearly over
         the first half of the sparse steps (groups die late and together, so a target at full height from the start
@@ -36,51 +43,59 @@ class GroupLasso(Sparsifier):
     }
     finds_sparsity: ClassVar[bool] = True
     paper: ClassVar[str] = "Deleu and Bengio. Structured sparsity inducing adaptive optimizers. arXiv 2102.03869"
+    penalty: Literal["group", "mcp"] = "group"
     prox_metric: Literal["euclidean", "adaptive"] = "euclidean"
     lam: Annotated[float, Gt(0)] | None = None
+    gamma: Annotated[float, Gt(0)] | None = None
     sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.7
     steer: Annotated[float, Interval(ge=0, le=1)] = 0.1
 
+    def __post_init__(self) -> None:
+        if self.gamma is not None and self.penalty != "mcp":
+            raise UserError(f"group_lasso: gamma={self.gamma} acts only with penalty=mcp")
+
     def sparsify(self, trainer: Trainer) -> None:
-        lasso = _Lasso(self, trainer)
-        trainer.train(share=self.sparse_share, after_step=lasso.shrink)
-        trainer.settle(lasso.scores, before=lasso.before)
+        sizes = {layer.name: layer.size for layer in trainer.groups.layers}
+        steering = Steering(trainer, self.lam or LAMBDA[self.prox_metric], self.steer, self.sparse_share)
+
+        def score(name: str, weight: Tensor) -> Tensor:
+            return group_norms(weight) / sizes[name] ** 0.5
+
+        training = ProximalTraining(trainer, steering, self._prox(trainer), score)
+        trainer.train(share=self.sparse_share, after_step=training.shrink)
+        training.settle()
         trainer.train()
 
     def notes(self) -> list[str]:
         metric = "the Euclidean metric" if self.prox_metric == "euclidean" else "Adam's diagonal metric"
-        return [f"proximal step in {metric}; its λ cannot be compared with the other metric's"]
+        notes = [f"proximal step in {metric}; its λ cannot be compared with the other metric's"]
+        if self.penalty == "mcp":
+            notes.append(f"minimax concave penalty, γ={self._gamma:g}, in place of the group lasso")
+            if self.prox_metric == "adaptive":
+                notes.append("Adam's metric counts as 2 lr / γ where it is less, so that the step has one solution")
+        return notes
 
+    @property
+    def _gamma(self) -> float:
+        return self.gamma or GAMMA[self.prox_metric]
 
-class _Lasso:
-    """The proximal step, λ and what settling needs: scores and weights from before the last step."""
+    def _prox(self, trainer: Trainer) -> Prox:
+        """w <- prox(w) with threshold lr λ sqrt(n_g)."""
+        weights, gamma = list(trainer.weights.values()), self._gamma
+        if self.penalty == "mcp" and gamma <= trainer.settings.lr:
+            raise UserError(
+                f"group_lasso: gamma={gamma:g} must exceed the learning rate {trainer.settings.lr:g}, "
+                "or the proximal step has no single solution"
+            )
+        shrink, shrink_mcp = AdaptiveProx(), AdaptiveMCP()
 
-    def __init__(self, settings: GroupLasso, trainer: Trainer) -> None:
-        self.trainer, self.settings = trainer, settings
-        self.lam = settings.lam or (0.1 if settings.prox_metric == "euclidean" else 1e-3)
-        self.sizes = {layer.name: layer.size for layer in trainer.groups.layers}
-        self.adaptive = AdaptiveProx()
-        self.scores: dict[str, Tensor] = {}
-        self.before: dict[str, Tensor] = {}
+        def moments() -> list[Tensor]:
+            return [trainer.optimizer.second_moment(weight) for weight in weights]
 
-    def shrink(self, step: Step) -> None:
-        """w <- prox(w) with threshold lr λ sqrt(n_g), after the optimizer's step."""
-        weights = self.trainer.weights
-        if step.last:
-            self.before = {name: weight.detach().clone() for name, weight in weights.items()}
-            self.scores = {n: group_norms(w) / self.sizes[n] ** 0.5 for n, w in self.before.items()}
-        if self.settings.prox_metric == "euclidean":
-            prox_euclidean(list(weights.values()), step.lr * self.lam)
-        else:
-            moments = [self.trainer.optimizer.second_moment(weight) for weight in weights.values()]
-            self.adaptive(list(weights.values()), moments, step.lr * self.lam)
-        sparsity = self.trainer.sparsity()
-        self.trainer.log("lambda", self.lam)
-        self.trainer.log("sparsity", sparsity)
-        self._steer(sparsity)
-
-    def _steer(self, sparsity: float) -> None:
-        if self.trainer.budget.target is not None:
-            progress = self.trainer.allowance.progress / self.settings.sparse_share
-            wanted = self.trainer.budget.target * min(1.0, 2 * progress)
-            self.lam *= math.exp(self.settings.steer * (wanted - sparsity))
+        steps: dict[tuple[str, str], Prox] = {
+            ("group", "euclidean"): lambda lr, lam: prox_euclidean(weights, lr * lam),
+            ("group", "adaptive"): lambda lr, lam: shrink(weights, moments(), lr * lam),
+            ("mcp", "euclidean"): lambda lr, lam: prox_mcp(weights, lr * lam, lr / gamma),
+            ("mcp", "adaptive"): lambda lr, lam: shrink_mcp(weights, moments(), lr * lam, lr / gamma),
+        }
+        return steps[self.penalty, self.prox_metric]
