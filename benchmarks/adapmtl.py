@@ -42,8 +42,8 @@ from msbench_plugins.sparsifiers.adapmtl_parts.learning import ThresholdLearning
 from msbench_plugins.sparsifiers.adapmtl_parts.thresholds import SoftThresholds
 from msbench_plugins.sparsifiers.adapmtl_parts.weighting import AdaptiveWeights
 
-LIMIT = 1.15
-"""Greatest ratio of a step to the plain step."""
+LIMIT = 1.25
+"""Greatest ratio of a step to the plain step. By processor time it is 1.07; the rest is room for a loaded machine."""
 STEPS = 10_000
 
 

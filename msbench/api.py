@@ -12,10 +12,19 @@ from msbench.sparsity.budget import Budget
 from msbench.sparsity.criteria import Criterion, CriterionName
 from msbench.sparsity.groups import GroupLayer, Groups
 from msbench.sparsity.mask import Mask
-from msbench.sparsity.prox import AdaptiveProx, group_norms, prox_euclidean, prox_l1
+from msbench.sparsity.prox import (
+    AdaptiveMCP,
+    AdaptiveProx,
+    group_norms,
+    prox_euclidean,
+    prox_l1,
+    prox_l1_adaptive,
+    prox_mcp,
+)
 from msbench.tasks.attribute import AttributeTask
 from msbench.tasks.depth import DepthTask
 from msbench.tasks.edges import EdgesTask
+from msbench.tasks.keypoints import KeypointsTask
 from msbench.tasks.normals import NormalsTask
 from msbench.tasks.segmentation import SegmentationTask
 from msbench.tasks.task import Evaluator, MetricSpec, Task
@@ -27,6 +36,7 @@ from msbench.training.trainer import Trainer
 from msbench.training.view import View, Weights
 
 __all__ = [
+    "AdaptiveMCP",
     "AdaptiveProx",
     "AttributeTask",
     "Backbone",
@@ -44,6 +54,7 @@ __all__ = [
     "GroupLayer",
     "Groups",
     "Head",
+    "KeypointsTask",
     "LossBalancer",
     "Mask",
     "MetaTraining",
@@ -68,4 +79,6 @@ __all__ = [
     "import_torchvision",
     "prox_euclidean",
     "prox_l1",
+    "prox_l1_adaptive",
+    "prox_mcp",
 ]

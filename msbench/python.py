@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from msbench.cli.display import Lines
-from msbench.config import experiment
+from msbench.experiment import experiment
 from msbench.plugins import load_plugins, source_of
 from msbench.runs.plan import Command
 from msbench.runs.store import default_cache, default_results

@@ -7,7 +7,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msbench.config import BudgetConfig, SparsifierConfig, build_part, parse_override, validated
+from msbench.compose import parse_override
+from msbench.config import BudgetConfig, SparsifierConfig, build_part, validated
 from msbench.errors import UserError
 from msbench.plugins import Component, Plugins
 from msbench.sparsity.criteria import Criterion, CriterionName

@@ -47,10 +47,11 @@ def preview(
     """
 
     from msbench.cli.display import make_console, make_display
-    from msbench.config import compose, dataset_config
+    from msbench.compose import compose
     from msbench.data.dataset import PARTS
     from msbench.data.preview import contact_sheet
     from msbench.errors import UserError, nearest
+    from msbench.experiment import dataset_config
     from msbench.plugins import load_plugins
     from msbench.runs.build import build_dataset
     from msbench.runs.store import default_cache

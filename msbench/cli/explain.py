@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from msbench.runs.plan import PlannedRun
 
 
-def explain(console: Console, plugins: Plugins, plan: Iterable[PlannedRun]) -> None:
+def explain_plan(console: Console, plugins: Plugins, plan: Iterable[PlannedRun]) -> None:
     """Print each sparsifier of the plan once: its idea, parameters, rulings and paper."""
     from msbench.config import build_part
 

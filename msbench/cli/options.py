@@ -48,7 +48,7 @@ MetaTest = Annotated[
     str | None,
     typer.Option(
         help="Then fine-tune each sparse network, its mask held: 'same' tasks, 'add:TASK' (all trained) or 'only:TASK' "
-        "(only its head trained)."
+        "(only its head trained); several new tasks are joined by '+'."
     ),
 ]
 Results = Annotated[Path | None, typer.Option(help="The store. [$MSBENCH_RESULTS or ./results]")]
@@ -91,8 +91,8 @@ def compose_request(
 
     engine: overrides that only say how to run, which a run's own command need not repeat.
     """
-    from msbench.config import experiment
     from msbench.errors import UserError
+    from msbench.experiment import experiment
     from msbench.papers.schema import PREFIX, is_paper, names
 
     numbers = [seed] if seed is not None else range(seeds)

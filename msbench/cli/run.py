@@ -23,6 +23,7 @@ def run(
     results: o.Results = None,
     jobs: int | None = typer.Option(None, help="Runs at a time. [one a core, or one a GPU]", min=1),
     timeout: float | None = typer.Option(None, help="Seconds that one run may take.", min=0),
+    explain: bool = typer.Option(False, "--explain", help="Say what each run would do and stop."),
 ) -> None:
     """Run sparsifiers under one budget, measure them and build the leaderboard.
 
@@ -32,9 +33,11 @@ def run(
     """
     from msbench.board.terminal import render_text
     from msbench.cli.display import make_console, make_display
+    from msbench.cli.explain import explain_plan
     from msbench.papers.render import to_text
     from msbench.plugins import load_plugins
-    from msbench.runs.store import default_cache
+    from msbench.runs.plan import make_plan
+    from msbench.runs.store import Store, default_cache
     from msbench.runs.suite import run_experiment
 
     started = time.monotonic()
@@ -44,6 +47,10 @@ def run(
         plugins, sparsifier, budget, dataset, model, seeds, seed, preset, meta_test, plugin, overrides, engine
     )
     console = make_console()
+    if explain:
+        store = Store(o.results_folder(results))
+        explain_plan(console, plugins, make_plan(plugins, asked.experiments, store, default_cache(), asked.command))
+        return
     try:
         with make_display(console) as display:
             outcome = run_experiment(

@@ -32,7 +32,7 @@ def table(
     Example: msbench results table papers/meta_sparsity_t5 --format markdown
     """
     from msbench.cli.display import make_console
-    from msbench.config import options
+    from msbench.compose import options
     from msbench.errors import UserError, nearest
     from msbench.papers.render import FORMATS, to_csv, to_latex, to_markdown, to_text
     from msbench.papers.schema import load_table

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from msbench.config import Experiment, RunConfig, experiment, parse_override
+from msbench.compose import parse_override
+from msbench.config import Experiment, RunConfig
 from msbench.errors import UserError
+from msbench.experiment import experiment
 from msbench.papers.schema import PaperTable
 from msbench.plugins import Plugins
 from msbench.runs.plan import Command
@@ -32,8 +34,7 @@ def expand(
             raise UserError(f"{key}=…: not with --preset {table.preset}: {DECIDED[name]}")
     groups: dict[tuple[tuple[str, ...], str, str], list[str]] = {}
     for row in table.rows:
-        if row.runnable:
-            groups.setdefault((row.tasks, str(row.budget), row.meta_test), []).append(row.sparsifier)
+        groups.setdefault((row.tasks, str(row.budget), row.meta_test), []).append(row.sparsifier)
     choices = {"preset": BASE, "dataset": dataset or table.dataset, **({"model": model} if model else {})}
     return [
         experiment(
@@ -78,7 +79,7 @@ class TableCommand(Command):
         assert meta is not None
         asked = (meta.mode, meta.task)
         fitting = [e for e in self.experiments if e.meta_test and (e.meta_test.mode, e.meta_test.task) == asked]
-        exact = [e for e in fitting if (*e.tasks, e.meta_test and e.meta_test.task) == config.tasks]
+        exact = [e for e in fitting if (*e.tasks, *meta.new_tasks) == config.tasks]
         return (exact or fitting)[0].tasks
 
 

@@ -14,7 +14,7 @@ import yaml
 from msbench.board.grouping import canonical
 from msbench.board.load import FINISHED
 from msbench.board.statistics import Summary, summarize
-from msbench.config import config_folder
+from msbench.compose import config_folder
 from msbench.papers.schema import Column, PaperTable, Row
 from msbench.papers.values import constant, value
 from msbench.runs.record import Record
@@ -175,7 +175,7 @@ def _filled(table: PaperTable, settings: Settings | None, unpruned: frozenset[st
     typed = _typed(settings, wanted, table)
     lines = []
     for row, found in zip(table.rows, chosen, strict=True):
-        missing = tuple(sorted(set(seeds) - {record.seed for record in found})) if row.runnable else ()
+        missing = tuple(sorted(set(seeds) - {record.seed for record in found}))
         command = shlex.join(_command(table, row, missing, typed)) if missing else ""
         lines.append(Line(row, tuple(found), missing, command))
     count = max(seeds) + 1 if seeds else SEEDS

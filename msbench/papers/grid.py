@@ -151,8 +151,6 @@ def _missing(filled: Filled) -> list[str]:
         if line.missing and filled.complete:
             what = NOT_RUN if not line.chosen else f"seed {text.seeds(line.missing)} {NOT_RUN}"
             lines.append(f"{line.row.name}: {what}: {line.command}")
-        elif not line.row.runnable:
-            lines.append(f"{line.row.name}: published only: msbench meta-tests add one task, not several at once")
     if not filled.complete or any(line.missing for line in filled.lines):
         lines.append(f"All of the table: {filled.command}")
     return lines

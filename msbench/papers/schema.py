@@ -9,7 +9,7 @@ import yaml
 from annotated_types import Ge, Gt, Lt, MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from msbench.config import config_folder
+from msbench.compose import config_folder
 from msbench.errors import UserError, nearest
 
 PREFIX = "papers/"
@@ -114,11 +114,6 @@ class Row(_Part):
         """What meta-testing adds."""
         _, _, names = self.meta_test.partition(":")
         return tuple(names.split("+")) if names else ()
-
-    @property
-    def runnable(self) -> bool:
-        """Whether msbench can make the runs: its meta-tests add one task, not several at once."""
-        return len(self.new_tasks) < 2
 
 
 def _published(cell: Any) -> Any:

@@ -124,14 +124,15 @@ class _Seed:
         assert asked is not None
         tasks = {
             "same": config.tasks,
-            "add": (*config.tasks, asked.task or ""),
-            "only": (asked.task or "",),
+            "add": (*config.tasks, *asked.new_tasks),
+            "only": asked.new_tasks,
         }[asked.mode]
         samples = max(round(asked.share * config.training.samples), config.training.batch)
         training = type(config.training)(**{**vars(config.training), "samples": samples})
         meta_test = asked.model_copy(update={"source": run_id})
         changed = config.model_copy(update={"tasks": tasks, "training": training, "meta_test": meta_test})
-        of_dense = next((r.run_id for r in self.plan.values() if _source(r) == dense), None) if dense else None
+        alike = asked.model_copy(update={"source": dense})
+        of_dense = next((r.run_id for r in self.plan.values() if r.config.meta_test == alike), None) if dense else None
         self._add(changed, of_dense)
 
     def _with_masks(self, config: RunConfig) -> tuple[RunConfig, list[str]]:
@@ -170,10 +171,6 @@ class _Seed:
 
     def _separate(self, config: RunConfig) -> bool:
         return bool(self.plugins.get("sparsifier", config.sparsifier.base).cls.separate)  # type: ignore[attr-defined]
-
-
-def _source(run: PlannedRun) -> str | None:
-    return run.config.meta_test.source if run.config.meta_test is not None else None
 
 
 def _natural(config: RunConfig) -> RunConfig:

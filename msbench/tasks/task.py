@@ -37,7 +37,7 @@ class Task(ABC):
     """One supervised output. Instances are small, immutable and free of tensors.
 
     name: key of its target in a batch, of its head in the model and of its metrics in a record.
-    kind: the standard task it is ("segmentation", "depth", "normals", "edges", "attribute").
+    kind: the standard task it is ("segmentation", "depth", "normals", "edges", "keypoints", "attribute").
     head: "dense" (a map at input resolution) or "vector" (one vector an image).
     channels: channels that the head must emit.
     headline: the metric that a table shows when there is room for one.

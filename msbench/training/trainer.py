@@ -68,6 +68,8 @@ class Trainer:
 
     mask: Mask | None = field(default=None, init=False)
     view: View = field(default_factory=View, init=False)
+    objective: Objective | None = field(default=None, init=False)
+    """What replaces the loss balancer in the stage that trains now."""
     natural: float | None = field(default=None, init=False)
     """Sparsity that the method had found by itself, noted by `settle`."""
 
@@ -116,6 +118,7 @@ class Trainer:
         its schedule afresh for this "stage" (methods that train several times from the start).
         """
         count = self.steps(share, steps)
+        self.objective = objective
         for index in range(count):
             lr = self.lr if schedule == "run" else self.settings.lr_at(index / count)
             step = Step(index, index == count - 1, lr)

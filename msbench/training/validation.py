@@ -45,8 +45,9 @@ class Validation:
                 trainer.log(f"validation/{task}/{name}", value)
         score = result.score(trainer.loss_floor)
         trainer.log("validation/score", score)
-        for task, weight in trainer.balancer.weights().items():
-            trainer.log(f"loss_weight/{task}", weight)
+        if trainer.objective is None:
+            for task, weight in trainer.balancer.weights().items():
+                trainer.log(f"loss_weight/{task}", weight)
         if math.isnan(score):
             raise DivergedError(f"the validation loss is not a number after {trainer.allowance.spent} samples")
         self._best.offer(score, trainer)

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.conftest import msbench
 
 VERBS = ["run", "plan", "doctor", "plugins list", "plugins show", "data list", "data preview"]
-VERBS += ["results list", "results show", "results export", "leaderboard build"]
+VERBS += ["results list", "results show", "results export", "results table", "leaderboard build"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from msbench.config import experiment
 from msbench.errors import UserError
+from msbench.experiment import experiment
 from msbench.plugins import Plugins
 from msbench.runs.plan import Command, make_plan
 from msbench.runs.store import Store

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from msbench.config import Experiment, experiment
+from msbench.config import Experiment
 from msbench.errors import UserError
+from msbench.experiment import experiment
 from msbench.plugins import Plugins
 from msbench.selection import split
 

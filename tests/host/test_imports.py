@@ -25,13 +25,15 @@ LAYERS = {
         "data",
         "measure",
         "config",
+        "compose",
+        "experiment",
         "plugins",
         "selection",
         "board",
     },
     "board": {"board"},
-    "papers": {"papers", "runs", "board", "config", "plugins"},
-    "cli": {"cli", "runs", "board", "papers", "data", "config", "plugins", "selection"},
+    "papers": {"papers", "runs", "board", "config", "compose", "experiment", "plugins"},
+    "cli": {"cli", "runs", "board", "papers", "data", "config", "compose", "experiment", "plugins", "selection"},
 }
 """Package to what of msbench it may import, apart from what everything may."""
 ANYONE = {"errors", "_torchvision", "hookspecs"}

@@ -50,7 +50,7 @@ def test_the_main_job_runs_from_the_wheel_to_the_same_bytes(
         command = [sys.executable, *arguments]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
-    where = run("-c", "import msbench.config as c, msbench_plugins as p; print(c.config_folder(), p.__file__)")
+    where = run("-c", "import msbench.compose as c, msbench_plugins as p; print(c.config_folder(), p.__file__)")
     assert where.stdout.count(str(site)) == 2, where.stdout + where.stderr
     done = run("-m", "msbench.cli.main", "run", "-s", "meta_sparsity", "--budget", "matched", "--preset", "smoke")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from msbench.config import experiment
 from msbench.errors import UserError
+from msbench.experiment import experiment
 from msbench.plugins import Plugins, load_plugins
 from msbench.runs import sources
 from msbench.runs.plan import Command, PlannedRun, make_plan, order
@@ -77,6 +77,7 @@ def test_a_misspelt_criterion_is_found_before_anything_runs(plugins: Plugins, tm
         ("same", ("segmentation", "depth", "normals"), ("segmentation", "depth", "normals")),
         ("add:depth", ("segmentation", "normals"), ("segmentation", "normals", "depth")),
         ("only:edges", ("segmentation", "depth", "normals"), ("edges",)),
+        ("only:edges+depth", ("segmentation", "normals"), ("edges", "depth")),
     ],
 )
 def test_meta_tests_follow_their_source(
@@ -92,6 +93,16 @@ def test_meta_tests_follow_their_source(
     assert random_test.depends == (random.run_id,)
     assert random_test.dense == dense_test.run_id
     assert random_test.config.training.samples == random.config.training.samples // 4
+
+
+def test_meta_tests_of_one_source_have_each_their_own_control(plugins: Plugins, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"sparsifiers": ["random"], "budget": "0.5", "seeds": [0], "choices": {"preset": "smoke"}}
+    both = [experiment(plugins, **asked, overrides=[], meta_test=f"{mode}:edges") for mode in ("add", "only")]
+    runs = {run.run_id: run for run in make_plan(plugins, both, Store(tmp_path), tmp_path, Command((), ()))}
+    assert len(runs) == 6
+    for run in runs.values():
+        if run.dense is not None:
+            assert runs[run.dense].config.tasks == run.config.tasks
 
 
 @pytest.mark.parametrize("wrong", ["add", "same:depth", "add:edgs", "elsewhere:depth"])

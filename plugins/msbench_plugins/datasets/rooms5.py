@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from msbench.api import Batch, Part, Samples, Task
-from msbench.tasks.keypoints import KeypointsTask
+from msbench.api import Batch, KeypointsTask, Part, Samples, Task
 
 from .rooms.dataset import Rooms
 from .rooms.filters import blur, grey

@@ -9,8 +9,16 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Gt, Interval
 from torch import Tensor
 
-from msbench.api import AdaptiveProx, Sparsifier, Trainer, UserError, group_norms, prox_euclidean
-from msbench.sparsity.prox import AdaptiveMCP, prox_mcp
+from msbench.api import (
+    AdaptiveMCP,
+    AdaptiveProx,
+    Sparsifier,
+    Trainer,
+    UserError,
+    group_norms,
+    prox_euclidean,
+    prox_mcp,
+)
 from msbench_plugins.sparsifiers.steering import Prox, ProximalTraining, Steering
 
 LAMBDA = {"euclidean": 0.1, "adaptive": 1e-3}

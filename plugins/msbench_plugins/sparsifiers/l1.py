@@ -8,8 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt, Interval
 
-from msbench.api import Sparsifier, Trainer, prox_l1
-from msbench.sparsity.prox import prox_l1_adaptive
+from msbench.api import Sparsifier, Trainer, prox_l1, prox_l1_adaptive
 from msbench_plugins.sparsifiers.steering import Prox, ProximalTraining, Steering
 
 LAMBDA = {"euclidean": 0.3, "adaptive": 1e-3}

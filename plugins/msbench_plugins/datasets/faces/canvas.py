@@ -42,7 +42,7 @@ class Canvas:
         steps = (torch.arange(size) + 0.5) / size * 2 - 1
         self.across, self.upward = steps.repeat(size)[None], -steps.repeat_interleave(size)[None]
         a, b = self.across - right, self.upward - up
-        # 1 - roll² / 2: the cosine to 1e-4 at these angles, and the same on every machine
+        # 1 - roll² / 2: the cosine to 1e-5 at these angles, and the same on every machine
         cosine = 1 - roll * roll / 2
         self.u, self.v = (cosine * a + roll * b) / scale, (cosine * b - roll * a) / scale
         turned = self.u - 0.1 * self.yaw
