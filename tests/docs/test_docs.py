@@ -10,7 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from msbench.cli.main import app
+from msbench.config import BudgetConfig
+from msbench.plugins import Plugins
 from msbench.runs.store import Store
+from msbench.selection import every, select
 from tests.conftest import msbench
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,7 +38,7 @@ def test_the_readme_has_commands() -> None:
 def test_commands_of_the_readme_are_understood(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planned, not run: that checks every flag, name and key."""
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(command)[2:]
+    words = [word for word in shlex.split(command)[2:] if word != "--explain"]
     done = CliRunner().invoke(app, ["plan", *words])
     if "camvid" in words:
         assert "data.root" in str(done.exception)
@@ -60,16 +63,25 @@ def test_the_guides_sparsifier_runs_as_it_says(tmp_path: Path, cache: Path) -> N
     assert mine.command.endswith("--plugin two_rounds.py sparsifier.dense_share=0.3")
 
 
-def test_every_command_line_file_and_config_group_is_mentioned() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in (
-        "dense",
-        "meta_sparsity",
-        "meta_sparsity_direct",
-        "group_lasso_adaptive",
-        "one_shot_magnitude",
-        "random",
-    ):
-        assert f"`{name}`" in text
-    for name in ("rooms", "camvid"):
-        assert f"`{name}`" in text
+def test_every_method_and_dataset_is_documented(plugins: Plugins) -> None:
+    readme, methods = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/methods.md"))
+    for name in every(plugins, BudgetConfig(mode="matched")):
+        assert f"`{name}`" in readme, name
+        assert f"`{name}`" in methods, name
+    for name in plugins.classes("criterion"):
+        assert f"`{name}`" in methods or f"`{name}:RUN`" in methods, name
+    for name in plugins.classes("dataset"):
+        assert f"`{name}`" in readme, name
+
+
+SELECTIONS = sorted(set(re.findall(r"`(\w+\[criterion=[^`]+\])`", (ROOT / "docs" / "methods.md").read_text("utf-8"))))
+
+
+def test_methods_has_selections() -> None:
+    assert len(SELECTIONS) > 8
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_selections_of_the_methods_page_are_understood(plugins: Plugins, selection: str) -> None:
+    found = select(plugins, [selection], {}, BudgetConfig(mode="share", share=0.5))
+    assert [config.name for config in found] == [selection]
