@@ -25,7 +25,10 @@ mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "msbench", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False})
 
 SEEDS = (0, 1, 2)
-SIZE = ("training.samples=6000", "training.evaluations=4")
+EVALUATIONS = "training.evaluations=4"
+SAMPLES = 6000
+LEVEL, LEVEL_SAMPLES = "meta_sparsity[meta_share=0.9]", 2000
+"""For questions about the level alone: hardly any fine-tuning, 112 outer steps."""
 STARTS = (-4.0, -2.0, -0.5, 0.55, 2.0)
 RATES = (1.0, 5.0, 20.0, 50.0, 200.0)
 START, RATE = 0.55, 20.0
@@ -62,10 +65,13 @@ class Run:
         return float(self.curve("validation/score")["value"].min())
 
 
-def natural(selections: Sequence[str], overrides: Iterable[str], results: Path) -> dict[str, list[Run]]:
+def natural(
+    selections: Sequence[str], overrides: Iterable[str], results: Path, samples: int = SAMPLES
+) -> dict[str, list[Run]]:
     """Every selection under a natural budget, three seeds: selection to runs."""
+    given = (f"training.samples={samples}", EVALUATIONS, *overrides)
     outcome = msbench.run(
-        list(selections), budget="natural", seeds=SEEDS, preset="smoke", overrides=(*SIZE, *overrides), results=results
+        list(selections), budget="natural", seeds=SEEDS, preset="smoke", overrides=given, results=results
     )
     found = defaultdict(list)
     for run_id, record in outcome.records.items():
@@ -135,8 +141,8 @@ def share(results: Path, out: Path) -> None:
     header("network", "tasks", "level %, 3 seeds", "mean ± sd", "four times the samples", "moved by")
     for color, (network, wider) in enumerate(NETWORKS.items()):
         for style, (mix, tasks) in zip(("-", "--"), MIXES.items(), strict=True):
-            short = natural(["meta_sparsity"], (*wider, *tasks), results)["meta_sparsity"]
-            longer = natural(["meta_sparsity"], (*wider, *tasks, "training.samples=24000"), results)["meta_sparsity"]
+            short = natural([LEVEL], (*wider, *tasks), results, LEVEL_SAMPLES)[LEVEL]
+            longer = natural([LEVEL], (*wider, *tasks), results, 4 * LEVEL_SAMPLES)[LEVEL]
             levels, later = [run.level for run in short], [run.level for run in longer]
             moved = ", ".join(f"{b - a:+.1f}" for a, b in zip(levels, later, strict=True))
             shown = [", ".join(f"{level:.1f}" for level in found) for found in (levels, later)]

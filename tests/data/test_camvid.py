@@ -233,6 +233,6 @@ def test_where_the_data_lies_does_not_make_another_run(tmp_path: Path, plugins: 
         root = [f"data.root={tmp_path / name}"]
         flags = {"dataset": "camvid"}
         asked = experiment(plugins, sparsifiers=["dense"], budget="0.5", seeds=[0], choices=flags, overrides=root)
-        plan = make_plan(plugins, asked, Store(tmp_path / "results"), tmp_path / "cache", Command((), ()))
+        plan = make_plan(plugins, [asked], Store(tmp_path / "results"), tmp_path / "cache", Command((), ()))
         ids.append([run.run_id for run in plan])
     assert ids[0] == ids[1]

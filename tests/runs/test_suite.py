@@ -72,12 +72,21 @@ def test_a_run_folder_is_complete(smoke_suite: Suite) -> None:
         assert not names & {"job.json", "trained.json"}
 
 
-def test_history_shows_lambda_its_gradient_and_the_sparsity(smoke_suite: Suite) -> None:
+@pytest.mark.parametrize(
+    ("name", "logged"),
+    [
+        ("meta_sparsity", {"lambda", "saliency_share", "sparsity_of_lambda"}),
+        ("meta_sparsity_direct", {"lambda", "lambda_gradient", "penalty"}),
+        ("adapmtl", {"threshold/backbone", "sparsity/backbone", "loss_weight/depth"}),
+        ("one_shot_magnitude", {"loss_weight/depth"}),
+    ],
+)
+def test_history_shows_what_a_method_learns(smoke_suite: Suite, name: str, logged: set[str]) -> None:
     folder, _ = smoke_suite
-    run_id = records(folder)["meta_sparsity"].run_id
+    run_id = records(folder)[name].run_id
     history = pd.read_parquet(folder / "results" / "runs" / run_id / "history.parquet")
     assert list(history.columns) == ["step", "samples", "name", "value"]
-    assert {"lambda", "lambda_gradient", "sparsity", "loss/depth", "validation/score"} <= set(history["name"])
+    assert logged | {"sparsity", "loss/depth", "validation/score"} <= set(history["name"])
     assert history["step"].is_monotonic_increasing
 
 

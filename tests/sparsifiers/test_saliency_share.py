@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msbench.api import Episode, Trainer
+from msbench.api import Episode, Step, Trainer
 from msbench_plugins.sparsifiers.meta.saliency_share import SaliencyShare
 from msbench_plugins.sparsifiers.meta_sparsity import MetaSparsity
 
@@ -57,7 +57,7 @@ def test_lambda_is_the_exact_root_of_the_constraint(make_trainer: Make, seed: in
     share = SaliencyShare(trainer, phi)
     generator = torch.Generator().manual_seed(seed)
     scores = {layer.name: torch.rand(layer.count, generator=generator) for layer in trainer.groups.layers}
-    lam, level = share.solve(scores)
+    lam, level, held = share.solve(scores)
     sizes = {layer.name: layer.size for layer in trainer.groups.layers}
     pairs = sorted((float(u), sizes[n]) for n, values in scores.items() for u in values.double())
     everything = sum(u * n for u, n in pairs)
@@ -65,6 +65,7 @@ def test_lambda_is_the_exact_root_of_the_constraint(make_trainer: Make, seed: in
     assert sum(u * n for u, n in removed) <= phi * everything * (1 + 1e-9)
     one_more = pairs[: len(removed) + 1]
     assert sum(u * n for u, n in one_more) > phi * everything * (1 - 1e-9)
+    assert held == pytest.approx(sum(u * n for u, n in removed) / everything)
     assert level == pytest.approx(sum(n for _, n in removed) / trainer.groups.weights)
 
 
@@ -84,7 +85,7 @@ def test_the_mask_is_what_lambda_removes(make_trainer: Make) -> None:
     trainer = make_trainer(width=16)
     share = SaliencyShare(trainer, 0.3)
     share.observe(random_episode(trainer, 0))
-    share.lam, share.level = share.solve(share.scores())
+    share.step(Step(0, True, 1e-3))
     share.settle()
     assert trainer.mask is not None
     for name, score in share.scores().items():

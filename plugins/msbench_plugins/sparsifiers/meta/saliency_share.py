@@ -53,8 +53,9 @@ class SaliencyShare:
 
     def step(self, step: Step) -> None:
         """λ for the saliency as it is now."""
-        self.lam, self.level = self.solve(self.scores())
+        self.lam, self.level, share = self.solve(self.scores())
         self.trainer.log("lambda", self.lam)
+        self.trainer.log("saliency_share", share)
         self.trainer.log("sparsity_of_lambda", self.level)
         self.trainer.log("sparsity", 0.0)
 
@@ -64,15 +65,17 @@ class SaliencyShare:
         mean = torch.stack([self.sizes[n] * s.sum() for n, s in self.saliency.items()]).sum() / total
         return {name: (s / mean.clamp_min(1e-30)).sqrt() for name, s in self.saliency.items()}
 
-    def solve(self, scores: dict[str, Tensor]) -> tuple[float, float]:
-        """The greatest λ whose share is at most φ, and the share of weights at or below it."""
+    def solve(self, scores: dict[str, Tensor]) -> tuple[float, float, float]:
+        """The greatest λ whose share is at most φ; the share of weights at or below it, and of sensitivity."""
         u = torch.cat([score.double() for score in scores.values()])
         n = torch.cat([torch.full_like(u[: len(s)], self.sizes[name]) for name, s in scores.items()])
         order = torch.sort(u, stable=True).indices
         held = (n * u)[order].cumsum(0)
         inside = int((held <= self.phi * held[-1]).sum())
-        lam = float(u[order[inside - 1]]) if inside else 0.0
-        return lam, float(n[order[:inside]].sum() / n.sum())
+        if inside == 0:
+            return 0.0, 0.0, 0.0
+        lam, share = u[order[inside - 1]], held[inside - 1] / held[-1]
+        return float(lam), float(n[order[:inside]].sum() / n.sum()), float(share)
 
     def settle(self) -> None:
         """What λ removes is the pattern, but for the best group of every layer; a budget ranks groups by u_g."""
