@@ -59,11 +59,6 @@ class Run:
         """One quantity over the steps."""
         return self.history[self.history["name"] == name]
 
-    @property
-    def score(self) -> float:
-        """Best validation loss, as a share of the constant predictor's."""
-        return float(self.curve("validation/score")["value"].min())
-
 
 def natural(
     selections: Sequence[str], overrides: Iterable[str], results: Path, samples: int = SAMPLES
@@ -101,7 +96,7 @@ def header(*cells: str) -> None:
 def published(results: Path, out: Path) -> None:
     """λ by its published gradient and by its hypergradient, over starts and learning rates."""
     figure, axes = plt.subplots(2, 4, figsize=(11, 4.6), layout="constrained")
-    header("learned by", "start of ρ", "λ learning rate", "λ at the end", "level %, 3 seeds", "mean ± sd", "validation")
+    header("learned by", "start of ρ", "λ learning rate", "λ at the end", "level %, 3 seeds", "mean ± sd")
     for line, way in zip(axes, ("direct", "hyper"), strict=True):
         settings = {(START, rate) for rate in RATES} | {(start, RATE) for start in STARTS}
         names = {
@@ -112,9 +107,8 @@ def published(results: Path, out: Path) -> None:
             runs = found[name]
             ends = [run.curve("lambda")["value"].iloc[-1] for run in runs]
             levels = [run.level for run in runs]
-            scores = ", ".join(f"{run.score:.2f}" for run in runs)
             shown = ", ".join(f"{level:.0f}" for level in levels)
-            row(way, start, f"{rate:g}", ", ".join(f"{end:.3f}" for end in ends), shown, spread(levels), scores)
+            row(way, start, f"{rate:g}", ", ".join(f"{end:.3f}" for end in ends), shown, spread(levels))
             for axis, name_, mine in ((line[0], "lambda", rate == RATE), (line[1], "sparsity", rate == RATE)):
                 if mine:
                     curve = runs[0].curve(name_)
@@ -137,7 +131,7 @@ def published(results: Path, out: Path) -> None:
 
 def share(results: Path, out: Path) -> None:
     """λ as the multiplier of the saliency-share constraint: seeds, networks, task mixes, length, knob."""
-    figure, axes = plt.subplots(1, 3, figsize=(11, 2.8), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
     header("network", "tasks", "level %, 3 seeds", "mean ± sd", "four times the samples", "moved by")
     for color, (network, wider) in enumerate(NETWORKS.items()):
         for style, (mix, tasks) in zip(("-", "--"), MIXES.items(), strict=True):
@@ -152,18 +146,15 @@ def share(results: Path, out: Path) -> None:
                 axes[0].plot(curve["step"], 100 * curve["value"], style, color=f"C{color}", lw=0.8)
     axes[0].set(title="level of λ % over 4x the steps; colour: network, dashes: two tasks", xlabel="outer step")
     axes[0].set_ylim(0, 100)
-    header("φ", "level %, 3 seeds", "mean ± sd", "λ", "validation")
+    header("φ", "level %, 3 seeds", "mean ± sd", "λ")
     found = natural([f"meta_sparsity[phi={phi}]" for phi in SHARES], (), results)
     for phi in SHARES:
         runs = found[f"meta_sparsity[phi={phi}]"]
         levels = [run.level for run in runs]
         ends = ", ".join(f"{run.curve('lambda')['value'].iloc[-1]:.3f}" for run in runs)
-        scores = [run.score for run in runs]
-        row(phi, ", ".join(f"{v:.1f}" for v in levels), spread(levels), ends, ", ".join(f"{s:.2f}" for s in scores))
+        row(phi, ", ".join(f"{v:.1f}" for v in levels), spread(levels), ends)
         axes[1].plot([phi] * len(levels), levels, "o", ms=3, color="C0")
-        axes[2].plot([phi] * len(levels), scores, "o", ms=3, color="C0")
     axes[1].set(title="level % against φ", xlabel="φ", ylim=(0, 100))
-    axes[2].set(title="validation loss against φ (constant = 1)", xlabel="φ")
     figure.savefig(out / "lambda-share.svg", metadata={"Date": None})
 
 

@@ -281,9 +281,14 @@ class Trainer:
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot; the optimizer starts afresh and the mask stays applied."""
         snapshot.put(self.model, self.balancer)
-        self.optimizer = Optimizer(self.model, self.balancer, self.settings)
         if self.mask is not None:
             self.mask.apply(self.model)
+        self.restart_optimizer()
+
+    def restart_optimizer(self) -> None:
+        """Forget the optimizer's moments, for a stage whose gradients have another scale; the mask stays held."""
+        self.optimizer = Optimizer(self.model, self.balancer, self.settings)
+        if self.mask is not None:
             self.optimizer.hold(self.mask)
 
     def log(self, name: str, value: float) -> None:

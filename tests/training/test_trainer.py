@@ -291,3 +291,18 @@ def test_before_step_sees_the_gradients_of_masked_weights(make_trainer: Make) ->
     trainer.train(steps=1, before_step=look)
     assert max(seen) > 0
     assert trainer.sparsity() > 0
+
+
+def test_a_restarted_optimizer_has_no_moments_and_holds_the_mask(make_trainer: Make) -> None:
+    trainer = make_trainer()
+    trainer.train(steps=2)
+    mask = half_mask(trainer)
+    trainer.apply_mask(mask)
+    before = state_bytes(trainer)
+    assert any(trainer.optimizer.second_moment(weight).any() for weight in trainer.weights.values())
+    trainer.restart_optimizer()
+    assert state_bytes(trainer) == before
+    assert not any(trainer.optimizer.second_moment(weight).any() for weight in trainer.weights.values())
+    trainer.train(steps=2)
+    for name, weight in trainer.weights.items():
+        assert not (weight * ~mask.expanded(name, weight)).any()

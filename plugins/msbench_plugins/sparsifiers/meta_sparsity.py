@@ -121,7 +121,8 @@ class MetaSparsity(Sparsifier):
         # The sparsity pattern is what meta-training leaves
         way.settle()
 
-        # Meta-testing: all tasks, mask held
+        # Meta-testing: all tasks, mask held, with an optimizer of its own
+        trainer.restart_optimizer()
         trainer.train()
 
     def notes(self) -> list[str]:

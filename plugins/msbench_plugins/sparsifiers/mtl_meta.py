@@ -43,6 +43,7 @@ class MtlMeta(Sparsifier):
 
     def sparsify(self, trainer: Trainer) -> None:
         trainer.meta_train(self._meta_training(), share=self.meta_share)
+        trainer.restart_optimizer()
         trainer.train()
 
     def notes(self) -> list[str]:
