@@ -211,9 +211,12 @@ def test_an_interrupted_command_leaves_no_failure_behind(tmp_path: Path, cache: 
         "--preset",
         "smoke",
     ]
+    # a shell's background jobs ignore interrupts, and their children would inherit that
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(
         [*command, "--plugin", str(BAD)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     )
+    signal.signal(signal.SIGINT, ours)
     deadline = time.monotonic() + 120
     while not workers(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.05)
