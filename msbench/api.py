@@ -5,6 +5,7 @@ from __future__ import annotations
 from msbench._torchvision import import_torchvision
 from msbench.data.cache import build_once
 from msbench.data.dataset import Batch, Dataset, Part, Progress, Samples, TensorSamples
+from msbench.data.packed import CorruptSampleError, Decoded, Item, PackedDataset
 from msbench.errors import UserError
 from msbench.hookspecs import hookimpl
 from msbench.models.base import Backbone, BackboneModule, Head
@@ -43,9 +44,11 @@ __all__ = [
     "BackboneModule",
     "Batch",
     "Budget",
+    "CorruptSampleError",
     "Criterion",
     "CriterionName",
     "Dataset",
+    "Decoded",
     "DepthTask",
     "EdgesTask",
     "Episode",
@@ -54,12 +57,14 @@ __all__ = [
     "GroupLayer",
     "Groups",
     "Head",
+    "Item",
     "KeypointsTask",
     "LossBalancer",
     "Mask",
     "MetaTraining",
     "MetricSpec",
     "NormalsTask",
+    "PackedDataset",
     "Part",
     "Progress",
     "Samples",

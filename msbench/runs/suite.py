@@ -58,9 +58,9 @@ def run_experiment(
     except Timeout:
         raise UserError(f"--results {results}: another msbench run is using it; wait, or name another folder") from None
     with lock:
-        plan = make_plan(plugins, experiments, store, cache, command)
-        for data in {str(run.config.data): run.config.data for run in plan if not run.cached}.values():
+        for data in {str(experiment.data): experiment.data for experiment in experiments}.values():
             build_dataset(plugins, data).prepare(cache, progress)
+        plan = make_plan(plugins, experiments, store, cache, command)
         engine = LocalEngine(store, cache, plugins, sources, engine_config, display)
         records = engine.run(plan)
         return Outcome(plan, records, build(store.runs, store.leaderboard))
