@@ -38,7 +38,7 @@ NETWORKS: Mapping[str, tuple[str, ...]] = {
     "width 12, two blocks": ("model.backbone.width=12", "model.backbone.blocks=2"),
 }
 MIXES: Mapping[str, tuple[str, ...]] = {"three tasks": (), "depth, normals": ("tasks=[depth,normals]",)}
-SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
+SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)
 
 
 @dataclass(frozen=True)

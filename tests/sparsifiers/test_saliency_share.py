@@ -97,7 +97,7 @@ def test_the_mask_is_what_lambda_removes(make_trainer: Make) -> None:
 
 def test_natural_meta_sparsity_prunes_without_being_told_how_much(make_trainer: Make) -> None:
     trainer = make_trainer(samples=2400, width=16)
-    MetaSparsity(phi=0.3).sparsify(trainer)
+    MetaSparsity(phi=0.4).sparsify(trainer)
     trainer.finish()
     assert 0.2 < trainer.sparsity() < 0.7
     assert trainer.natural == pytest.approx(trainer.sparsity())

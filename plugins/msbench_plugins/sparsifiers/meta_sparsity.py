@@ -78,7 +78,7 @@ class MetaSparsity(Sparsifier):
     finds_sparsity: ClassVar[bool] = True
     paper: ClassVar[str] = "Upadhyay, Phlypo, Saini and Liwicki. Meta-sparsity. arXiv 2501.12115"
     learn: Literal["saliency_share", "direct", "hyper", "none"] = "saliency_share"
-    phi: Annotated[float, Interval(gt=0, lt=1)] = 0.3
+    phi: Annotated[float, Interval(gt=0, lt=1)] = 0.4
     penalty: Literal["group", "l1"] = "group"
     prox_metric: Literal["euclidean", "adaptive"] = "euclidean"
     rho: float | None = None

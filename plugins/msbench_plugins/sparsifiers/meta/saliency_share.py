@@ -11,6 +11,8 @@ from msbench.api import Episode, Step, Trainer
 
 DECAY = 0.99
 """Of the running mean of the saliency."""
+ROOT = 0.25
+"""Exponent that evens the saliencies out before they are added up."""
 
 
 class SaliencyShare:
@@ -18,12 +20,13 @@ class SaliencyShare:
 
     Saliency of a group in one episode, from the outer gradient and the dense weights:
         s_g = mean over the group of |θ dL/dθ|,   divided by its weighted mean, so that every episode weighs the same
-    S_g is the running mean of s_g over episodes and u_g = sqrt(S_g / mean S). λ is the multiplier of the constraint
+    S_g is the running mean of s_g over episodes and u_g = (S_g / mean S)^(1/4). λ is the multiplier of the constraint
         share(λ) = Σ_{u_g <= λ} n_g u_g / Σ_g n_g u_g  <=  φ
     a staircase in λ, so its root is found exactly by sorting, after every outer step: λ has no start and no step size.
 
-    The root makes the level steady. With S itself (or the Fisher form, its square) the level hangs on how heavy the
-    tail of few sensitive groups is, which differs between seeds and networks; see docs/learning-lambda.md.
+    The root makes the level steady; it does not change the order of the groups. With S itself (or the Fisher form, its
+    square) the level hangs on how heavy the tail of few sensitive groups is, which differs between seeds and networks
+    and grows shorter as training goes on; see docs/learning-lambda.md.
     The mask is applied once, when λ has been learned: applied earlier, what stays takes over from what went, its
     saliency grows, and the level creeps up for as long as training lasts.
     """
@@ -63,7 +66,7 @@ class SaliencyShare:
         """u_g, by layer [I]."""
         total = sum(self.sizes[name] * len(s) for name, s in self.saliency.items())
         mean = torch.stack([self.sizes[n] * s.sum() for n, s in self.saliency.items()]).sum() / total
-        return {name: (s / mean.clamp_min(1e-30)).sqrt() for name, s in self.saliency.items()}
+        return {name: (s / mean.clamp_min(1e-30)).pow(ROOT) for name, s in self.saliency.items()}
 
     def solve(self, scores: dict[str, Tensor]) -> tuple[float, float, float]:
         """The greatest λ whose share is at most φ; the share of weights at or below it, and of sensitivity."""
