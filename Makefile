@@ -19,10 +19,10 @@ run: install
 	$(BIN)/msbench run --sparsifier meta_sparsity --budget matched
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: install
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m ''
 
 lint: install
 	$(BIN)/ruff check .

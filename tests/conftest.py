@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
+from filelock import FileLock
 
 from msbench.api import SegmentationTask, Task, TensorSamples
 from msbench.models.multitask import MultiTaskModel
@@ -99,14 +101,27 @@ def msbench(*arguments: str, cwd: Path, cache: Path, timeout: float = 300) -> su
     )
 
 
+def shared_folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder for the whole session, the same one in every worker of pytest-xdist."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data cache for the whole session."""
-    return tmp_path_factory.mktemp("cache")
+    return shared_folder(tmp_path_factory, "cache")
 
 
 @pytest.fixture(scope="session")
 def smoke_suite(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The folder and output of `msbench run -s all --preset smoke`."""
-    folder = tmp_path_factory.mktemp("smoke")
-    return folder, msbench("run", "-s", "all", "--preset", "smoke", cwd=folder, cache=cache)
+    """The folder and output of `msbench run -s all --preset smoke`; the first worker that asks runs it."""
+    folder = shared_folder(tmp_path_factory, "smoke")
+    output = folder.with_name("smoke.json")
+    with FileLock(folder.with_name("smoke.lock")):
+        if not output.exists():
+            done = msbench("run", "-s", "all", "--preset", "smoke", cwd=folder, cache=cache, timeout=500)
+            output.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+    return folder, subprocess.CompletedProcess("msbench run -s all", *json.loads(output.read_text()))

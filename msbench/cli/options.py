@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from msbench.config import Experiment
     from msbench.papers.fill import Filled
     from msbench.papers.schema import PaperTable
     from msbench.plugins import Plugins
-    from msbench.runs.plan import Command
+    from msbench.request import Request
     from msbench.runs.record import Record
 
 Sparsifiers = Annotated[
@@ -64,15 +62,6 @@ def results_folder(results: Path | None) -> Path:
     return results if results is not None else default_results()
 
 
-@dataclass(frozen=True)
-class Request:
-    """What `run` and `plan` were asked for. `table` is the paper's table, where one was."""
-
-    experiments: list[Experiment]
-    command: Command
-    table: PaperTable | None = None
-
-
 def compose_request(
     plugins: Plugins,
     sparsifiers: list[str] | None,
@@ -85,69 +74,27 @@ def compose_request(
     meta_test: str | None,
     sources: list[str] | None,
     overrides: list[str] | None,
-    engine: Iterable[str] = (),
+    engine: list[str] | None = None,
 ) -> Request:
     """The experiments that these flags and overrides ask for.
 
     engine: overrides that only say how to run, which a run's own command need not repeat.
     """
-    from msbench.errors import UserError
-    from msbench.experiment import experiment
-    from msbench.papers.schema import PREFIX, is_paper, names
+    from msbench.request import make_request
 
-    numbers = [seed] if seed is not None else range(seeds)
-    typed = overrides or []
-    if is_paper(preset):
-        assert preset is not None
-        _check_alone(preset, sparsifiers, meta_test)
-        return _paper_request(plugins, preset, budget, dataset, model, numbers, sources or [], typed, engine)
-    if preset and f"{PREFIX}{preset}" in names():
-        raise UserError(f"unknown preset {preset!r}: did you mean '{PREFIX}{preset}'?")
-    if not sparsifiers:
-        raise UserError(
-            f"-s is missing: name a sparsifier, 'all', or a paper's table, for example --preset {names()[0]}"
-        )
-    flags = {"dataset": dataset, "model": model, "preset": preset}
-    asked = experiment(
+    return make_request(
         plugins,
-        sparsifiers=sparsifiers,
+        sparsifiers or [],
         budget=budget,
-        seeds=numbers,
-        choices={group: option for group, option in flags.items() if option is not None},
-        overrides=[*typed, *engine],
+        seeds=[seed] if seed is not None else range(seeds),
+        dataset=dataset,
+        model=model,
+        preset=preset,
         meta_test=meta_test,
+        sources=sources or [],
+        overrides=overrides or [],
+        engine=engine or [],
     )
-    return Request([asked], typed_command(dataset, model, preset, meta_test, sources, overrides))
-
-
-def _check_alone(preset: str, sparsifiers: list[str] | None, meta_test: str | None) -> None:
-    from msbench.errors import UserError
-
-    for flag, given in (("-s", sparsifiers), ("--meta-test", meta_test)):
-        if given:
-            raise UserError(f"--preset {preset} names its own runs: leave {flag} out, or use another preset")
-
-
-def _paper_request(
-    plugins: Plugins,
-    preset: str,
-    budget: str | None,
-    dataset: str | None,
-    model: str | None,
-    seeds: Iterable[int],
-    sources: list[str],
-    overrides: list[str],
-    engine: Iterable[str],
-) -> Request:
-    from msbench.papers.expand import expand, table_command
-    from msbench.papers.schema import load_table
-
-    table = load_table(preset).with_budget(budget)
-    experiments = expand(
-        plugins, table, seeds=list(seeds), dataset=dataset, model=model, overrides=[*overrides, *engine]
-    )
-    command = table_command(table, experiments, dataset=dataset, model=model, plugins=sources, overrides=overrides)
-    return Request(experiments, command, table)
 
 
 def fill_table(
@@ -164,23 +111,3 @@ def fill_table(
     classes = plugins.classes("sparsifier").values()
     unpruned = frozenset(cls.name for cls in classes if not cls.sparse)  # type: ignore[attr-defined]
     return fill(table, records, unpruned, Wanted(dataset, model, samples))
-
-
-def typed_command(
-    dataset: str | None,
-    model: str | None,
-    preset: str | None,
-    meta_test: str | None,
-    plugins: list[str] | None,
-    overrides: list[str] | None,
-) -> Command:
-    """What was typed, for the command that reproduces one run."""
-    from msbench.runs.plan import Command
-
-    flags: list[str] = []
-    for option, value in (("--preset", preset), ("-d", dataset), ("-m", model), ("--meta-test", meta_test)):
-        if value is not None:
-            flags += [option, value]
-    for source in plugins or []:
-        flags += ["--plugin", source]
-    return Command(tuple(flags), tuple(overrides or ()))
