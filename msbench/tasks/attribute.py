@@ -18,6 +18,9 @@ _YES, _NO = (0, 158, 115), (213, 94, 0)
 
 _METRICS = {
     "accuracy": MetricSpec("higher", "accuracy", "%", formula="correct images / valid images, threshold 0.5"),
+    "majority_rate": MetricSpec(
+        "higher", "majority rate", "%", False, "images of the more frequent answer / valid images: whatever the network"
+    ),
     "balanced_accuracy": MetricSpec("higher", "balanced acc.", "%", False, "mean recall of the classes present"),
     "f1": MetricSpec("higher", "F1", "%", False, "2TP / (2TP + FP + FN), threshold 0.5; 0 without positives"),
 }
@@ -98,6 +101,7 @@ class _AttributeEvaluator(PooledEvaluator):
         recall = (confusion.diag() / truths)[truths > 0]
         return {
             "accuracy": 100.0 * float(confusion.diag().sum() / truths.sum()),
+            "majority_rate": 100.0 * float(truths.max() / truths.sum()),
             "balanced_accuracy": 100.0 * float(recall.mean()),
             "f1": 200.0 * tp / max(2 * tp + fp + fn, 1.0),
         }

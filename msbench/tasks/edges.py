@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from msbench.tasks.colours import blacken
-from msbench.tasks.pooling import PooledEvaluator, import_torchmetrics, masked_mean
+from msbench.tasks.pooling import PooledEvaluator, absolute_or_huber, import_torchmetrics, masked_mean
 from msbench.tasks.task import MetricSpec, Task
 
 POSITIVE_WEIGHT = 0.95
@@ -20,14 +20,16 @@ not the batch's own share, so that losses of different batches and runs compare.
 
 _BINS = 1000
 
+_ON_EDGES = MetricSpec("lower", "MAE on edges", "", False, "mean |p - g| where g ≠ 0; 0 without edges")
 _SOFT = {
     "mae": MetricSpec("lower", "MAE", formula="mean |p - g| over all valid pixels"),
-    "mae_on_edges": MetricSpec("lower", "MAE on edges", "", False, "mean |p - g| where g ≠ 0; 0 without edges"),
+    "mae_on_edges": _ON_EDGES,
 }
 _BINARY = {
     "f1": MetricSpec("higher", "F1", "%", formula="pixelwise F1 at the best single threshold of the part"),
     "average_precision": MetricSpec("higher", "AP", "%", formula=f"Σ (Rₙ - Rₙ₋₁) Pₙ over {_BINS + 1} thresholds"),
     "mae": MetricSpec("lower", "MAE", "", False, "mean |p - g| over all valid pixels"),
+    "mae_on_edges": _ON_EDGES,
 }
 
 
@@ -36,7 +38,8 @@ class EdgesTask(Task):
     """Edge strength in [0, 1] for each pixel. Target: float [B, H, W]; with `binary`, 0 or 1, any dtype.
 
     binary: edges are there or not: class-balanced cross entropy and detection metrics.
-    huber_delta: error at which the loss of soft edges turns linear (0.2 to 0.5 in the meta-sparsity papers).
+    huber_delta: error at which the loss of soft edges turns linear (0.2 to 0.5 in the meta-sparsity papers); 0 for
+        the absolute error (AdaShare, DiSparse, AdapMTL).
     """
 
     kind: ClassVar[str] = "edges"
@@ -47,8 +50,8 @@ class EdgesTask(Task):
     channels = 1
 
     def __post_init__(self) -> None:
-        if not self.huber_delta > 0:
-            raise ValueError(f"task {self.name!r}: huber_delta: expected above 0, got {self.huber_delta}")
+        if not self.huber_delta >= 0:
+            raise ValueError(f"task {self.name!r}: huber_delta: expected 0 or more, got {self.huber_delta}")
         object.__setattr__(self, "headline", next(iter(self.metrics)))
 
     @property
@@ -60,7 +63,7 @@ class EdgesTask(Task):
         logit = output[:, 0]
         true = torch.where(valid, target, 0).to(logit.dtype)
         if not self.binary:
-            return masked_mean(F.huber_loss(logit.sigmoid(), true, reduction="none", delta=self.huber_delta), valid)
+            return masked_mean(absolute_or_huber(logit.sigmoid(), true, self.huber_delta), valid)
         weight = torch.where(true > 0.5, POSITIVE_WEIGHT, 1 - POSITIVE_WEIGHT)
         return masked_mean(F.binary_cross_entropy_with_logits(logit, true, weight=weight, reduction="none"), valid)
 
@@ -91,18 +94,21 @@ class EdgesTask(Task):
 
 
 class _SoftEvaluator(PooledEvaluator):
-    """Absolute errors pooled over the part."""
+    """Absolute errors pooled over the part, of all pixels and of the edges."""
 
     def __init__(self, task: EdgesTask) -> None:
         torchmetrics = import_torchmetrics()
-        names = ("mae", "mae_on_edges")
-        super().__init__(task.name, {name: torchmetrics.MeanAbsoluteError() for name in names})
+        super().__init__(task.name, {name: torchmetrics.MeanAbsoluteError() for name in _SOFT})
         self._predict, self._edges = task.predict, 0
 
     def update(self, output: Tensor, target: Tensor, valid: Tensor) -> None:
         """output: [B, 1, H, W]; target, valid: [B, H, W]."""
+        self.add(self._predict(output)[valid], target[valid], valid)
+
+    def add(self, predicted: Tensor, true: Tensor, valid: Tensor) -> None:
+        """Strengths of the valid pixels, [pixels]."""
         metrics = self.begin(valid)
-        predicted, true = self._predict(output)[valid], target[valid]
+        true = true.to(predicted.dtype)
         metrics["mae"].update(predicted, true)
 
         edges = true != 0
@@ -114,23 +120,19 @@ class _SoftEvaluator(PooledEvaluator):
         return found if self._edges else {**found, "mae_on_edges": 0.0}
 
 
-class _BinaryEvaluator(PooledEvaluator):
+class _BinaryEvaluator(_SoftEvaluator):
     """Scores of edge and of other pixels as two histograms: all thresholds at once, in constant memory.
 
     torchmetrics' binned curves give the same numbers, but compare every pixel with every threshold.
     """
 
     def __init__(self, task: EdgesTask) -> None:
-        super().__init__(task.name, {"mae": import_torchmetrics().MeanAbsoluteError()})
+        super().__init__(task)
         self._histogram = torch.zeros(2, _BINS + 1, dtype=torch.int64)
-        self._predict = task.predict
 
-    def update(self, output: Tensor, target: Tensor, valid: Tensor) -> None:
-        """output: [B, 1, H, W]; target, valid: [B, H, W]."""
-        metrics = self.begin(valid)
-        predicted, true = self._predict(output)[valid], target[valid]
-        metrics["mae"].update(predicted, true.to(predicted.dtype))
-
+    def add(self, predicted: Tensor, true: Tensor, valid: Tensor) -> None:
+        """Probabilities and labels of the valid pixels, [pixels]."""
+        super().add(predicted, true, valid)
         bins = (predicted.nan_to_num(0.0) * _BINS).long() + (true > 0.5) * (_BINS + 1)
         self._histogram += torch.bincount(bins, minlength=2 * (_BINS + 1)).view(2, -1).cpu()
 
@@ -143,5 +145,5 @@ class _BinaryEvaluator(PooledEvaluator):
         return {
             "f1": 100.0 * float((2 * tp / (tp + fp + edges).clamp_min(1)).max()),
             "average_precision": 100.0 * float((steps * precision).sum()),
-            "mae": float(self._metrics["mae"].compute()),
+            **super().results(),
         }

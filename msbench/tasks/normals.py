@@ -35,7 +35,9 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class NormalsTask(Task):
-    """A unit vector for each pixel, first component to the right. Target: float [B, 3, H, W]."""
+    """A unit vector for each pixel. Target: float [B, 3, H, W], first component to the right, third along the
+    optical axis.
+    """
 
     kind: ClassVar[str] = "normals"
     name: str = "normals"
@@ -64,6 +66,15 @@ class NormalsTask(Task):
         """Mirroring also turns left-pointing normals to the right. target: [..., 3, H, W]."""
         sign = target.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
         return target.flip(-1) * sign
+
+    def zoom(self, target: Tensor, factor: Tensor) -> Tensor:
+        """Third component times `factor`, unit length again: the normals of the scene whose depth was divided.
+
+        That scene is the true one under (X, Y, Z) -> (X, Y, Z / factor), and normals transform by the inverse
+        transpose. A plane tilted by the angle a is then tilted by arctan(tan(a) / factor).
+        """
+        flattened = torch.stack([target[:, 0], target[:, 1], target[:, 2] * factor.to(target).view(-1, 1, 1)], 1)
+        return _unit(flattened)
 
     def predict(self, output: Tensor) -> Tensor:
         """Unit vectors [B, 3, H, W]."""

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from msbench._torchvision import import_torchvision
@@ -29,6 +30,13 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     What lies outside the mask must be finite, or its gradient would not be: clean the target, not the result.
     """
     return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)
+
+
+def absolute_or_huber(predicted: Tensor, true: Tensor, delta: float) -> Tensor:
+    """Elementwise Huber loss that turns linear at an error of `delta`; the absolute error itself where delta is 0."""
+    if delta == 0:
+        return (predicted - true).abs()
+    return F.huber_loss(predicted, true, reduction="none", delta=delta)
 
 
 class PooledEvaluator:

@@ -27,6 +27,12 @@ _METRICS = {
         False,
         "mean over images of ΣTP/Σ(TP+FP+FN), sums over classes",
     ),
+    "miou_hit": MetricSpec(
+        "higher", "mIoU of hit classes", "%", False, "mean over classes with TP > 0 of TP/(TP+FP+FN); 0 without any"
+    ),
+    "cross_entropy": MetricSpec(
+        "lower", "cross entropy", "", False, "Σ w(g) · -ln p(g) / Σ w(g) over valid pixels; w = 1 without class weights"
+    ),
 }
 
 
@@ -36,6 +42,8 @@ class SegmentationTask(Task):
 
     classes: names, in label order. palette: RGB for each class; empty for a generated one.
     smoothing: label smoothing of the cross entropy (the meta-sparsity papers use 0.1).
+    class_weights: factor of each class in the cross entropy, in label order; empty for one (Taskonomy in AdaShare and
+        AdapMTL weighs by prior; MTML gives the background 0.1).
     """
 
     kind: ClassVar[str] = "segmentation"
@@ -43,6 +51,7 @@ class SegmentationTask(Task):
     classes: tuple[str, ...] = ()
     palette: tuple[Colour, ...] = ()
     smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
     channels: int = field(init=False, repr=False)
     headline = "miou"
 
@@ -51,6 +60,10 @@ class SegmentationTask(Task):
             raise ValueError(f"task {self.name!r}: classes: expected at least 2, got {len(self.classes)}")
         if self.palette and len(self.palette) != len(self.classes):
             raise ValueError(f"task {self.name!r}: {len(self.palette)} colours for {len(self.classes)} classes")
+        if self.class_weights and len(self.class_weights) != len(self.classes):
+            raise ValueError(f"task {self.name!r}: {len(self.class_weights)} weights for {len(self.classes)} classes")
+        if not all(weight > 0 for weight in self.class_weights):
+            raise ValueError(f"task {self.name!r}: class_weights: expected all above 0, got {self.class_weights}")
         object.__setattr__(self, "channels", len(self.classes))
 
     @property
@@ -58,11 +71,21 @@ class SegmentationTask(Task):
         return _METRICS
 
     def loss(self, output: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Cross entropy, mean over valid pixels."""
+        """Cross entropy, mean over valid pixels, each counted with the weight of its class."""
         known = valid & (target != IGNORE)
         labels = torch.where(known, target, IGNORE)
-        total = F.cross_entropy(output, labels, ignore_index=IGNORE, reduction="sum", label_smoothing=self.smoothing)
-        return total / known.sum().clamp_min(1)
+        weight = self.weights(output)
+        total = F.cross_entropy(
+            output, labels, weight, ignore_index=IGNORE, reduction="sum", label_smoothing=self.smoothing
+        )
+        if weight is None:
+            return total / known.sum().clamp_min(1)
+        counted = torch.where(known, weight[torch.where(known, target, 0)], 0.0)
+        return total / counted.sum().clamp_min(min(self.class_weights))
+
+    def weights(self, like: Tensor) -> Tensor | None:
+        """The class weights [classes] in the dtype and on the device of another tensor; None where all are one."""
+        return like.new_tensor(self.class_weights) if self.class_weights else None
 
     def evaluator(self) -> _SegmentationEvaluator:
         return _SegmentationEvaluator(self)
@@ -84,14 +107,16 @@ class SegmentationTask(Task):
 
 
 class _SegmentationEvaluator(PooledEvaluator):
-    """One confusion matrix over the part, and one micro IoU for each image."""
+    """One confusion matrix over the part, one micro IoU for each image, and the cross entropy."""
 
     def __init__(self, task: SegmentationTask) -> None:
         torchmetrics = import_torchmetrics()
         confusion = torchmetrics.classification.MulticlassConfusionMatrix(task.channels, validate_args=False)
         per_image = torchmetrics.MeanMetric(nan_strategy="disable")
-        super().__init__(task.name, {"confusion": confusion, "per_image": per_image})
-        self._predict = task.predict
+        # two sums: without its search for NaN, torchmetrics' mean leaves the weights out
+        sums = {name: torchmetrics.SumMetric(nan_strategy="disable") for name in ("surprise", "weight")}
+        super().__init__(task.name, {"confusion": confusion, "per_image": per_image, **sums})
+        self._predict, self._weights = task.predict, task.weights
 
     def update(self, output: Tensor, target: Tensor, valid: Tensor) -> None:
         """output: [B, C, H, W]; target, valid: [B, H, W]."""
@@ -106,13 +131,22 @@ class _SegmentationEvaluator(PooledEvaluator):
         iou = 100.0 * correct / (2 * pixels - correct).clamp_min(1)
         metrics["per_image"].update(iou[pixels > 0])
 
+        labels = torch.where(known, target, IGNORE)
+        surprise = F.cross_entropy(output, labels, ignore_index=IGNORE, reduction="none")[known]
+        weights = self._weights(output)
+        weight = torch.ones_like(surprise) if weights is None else weights[target[known]]
+        metrics["surprise"].update(surprise * weight)
+        metrics["weight"].update(weight)
+
     def results(self) -> dict[str, float]:
         confusion = self._metrics["confusion"].compute().double()
         hits, truths = confusion.diag(), confusion.sum(1)
-        present = truths > 0
-        iou = hits[present] / (truths + confusion.sum(0) - hits)[present]
+        iou = hits / (truths + confusion.sum(0) - hits).clamp_min(1)
+        hit = iou[hits > 0]
         return {
-            "miou": 100.0 * float(iou.mean()),
+            "miou": 100.0 * float(iou[truths > 0].mean()),
             "pixel_accuracy": 100.0 * float(hits.sum() / truths.sum()),
             "iou_micro_img": float(self._metrics["per_image"].compute()),
+            "miou_hit": 100.0 * float(hit.mean()) if len(hit) else 0.0,
+            "cross_entropy": float(self._metrics["surprise"].compute() / self._metrics["weight"].compute()),
         }

@@ -76,6 +76,13 @@ class Task(ABC):
         """The target of the horizontally mirrored image."""
         return target.flip(-1)
 
+    def zoom(self, target: Tensor, factor: Tensor) -> Tensor:
+        """The values of a target [B, ...] whose images are seen `factor` (float [B], at least 1) times larger.
+
+        The pixels are cropped and enlarged already. Labels and strengths stay what they are; a distance does not.
+        """
+        return target
+
     @abstractmethod
     def picture(self, target: Tensor, valid: Tensor) -> Tensor:
         """uint8 [3, H, W] rendering of one target [...]; dense tasks only mark invalid pixels in black."""

@@ -20,7 +20,14 @@ class TrainingSettings:
     lr: peak learning rate of AdamW; it rises linearly over `warmup` (share of the allowance) and falls to zero
         along a half cosine. It depends on the samples spent, never on the method.
     weight_decay: decoupled, on convolution and linear weights only.
-    flip: mirror images at random.
+    flip: mirror images at random, each with probability one half (MTML, AdaShare, DiSparse, AdapMTL; the released
+        code of Less-is-More does not).
+    zoom: largest factor by which images are enlarged at random, 1 for never: a crop, resized to the old size. Depth is
+        divided by the factor and normals follow (AdaShare, DiSparse and AdapMTL draw 0.5 to 1.5 and leave both as they
+        are; Eigen et al. divide the depth; the meta-sparsity papers do not zoom). Keep it small for attributes of
+        whole images, whose reason may be cropped away.
+    jitter: how much brightness, contrast and saturation change at random: factors between 1 - jitter and 1 + jitter,
+        0 for none (none of the papers behind the presets).
     evaluations: evenly spaced evaluations on validation data over the allowance.
     balancer: how the tasks' losses become one (a loss balancer's name).
     amp: bfloat16 autocast.
@@ -32,6 +39,8 @@ class TrainingSettings:
     warmup: Annotated[float, Interval(gt=0, lt=1)] = 0.15
     weight_decay: Annotated[float, Ge(0)] = 1e-3
     flip: bool = True
+    zoom: Annotated[float, Interval(ge=1, le=4)] = 1.0
+    jitter: Annotated[float, Interval(ge=0, le=1)] = 0.0
     evaluations: Annotated[int, Ge(1)] = 8
     balancer: str = "uncertainty"
     amp: bool = False

@@ -5,23 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from msbench.data.dataset import Batch, Samples
 from msbench.tasks.task import Task
+from msbench.training.augment import jitter, mirror, zoom
 
 
 class Stream:
-    """Endless shuffled epochs over `samples`; each image is mirrored with probability one half when `flip`.
+    """Endless shuffled epochs over `samples`, augmented at random, each image by itself.
+
+    flip: mirror with probability one half. zoom: largest factor of a random enlargement, 1 for none.
+    jitter: strength of random changes of brightness, contrast and saturation, 0 for none.
 
     Every method reads the same stream: the n-th batch of a seed is the same whatever is done with it. Two batches
-    in a row never share a sample unless an epoch ends between them.
+    in a row never share a sample unless an epoch ends between them. What is off draws nothing.
     """
 
-    def __init__(self, samples: Samples, tasks: Sequence[Task], generator: torch.Generator, flip: bool) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        tasks: Sequence[Task],
+        generator: torch.Generator,
+        flip: bool,
+        zoom: float = 1.0,
+        jitter: float = 0.0,
+    ) -> None:
         if len(samples) == 0:
             raise ValueError("the training part is empty")
-        self._samples, self._tasks, self._generator, self._flip = samples, tasks, generator, flip
+        self._samples, self._tasks, self._generator = samples, tasks, generator
+        self._flip, self._zoom, self._jitter = flip, zoom, jitter
         self._queue = torch.empty(0, dtype=torch.int64)
 
     def next(self, size: int) -> Batch:
@@ -30,21 +42,15 @@ class Stream:
             epoch = torch.randperm(len(self._samples), generator=self._generator)
             self._queue = torch.cat([self._queue, epoch])
         chosen, self._queue = self._queue[:size], self._queue[size:]
-        batch = self._samples.batch(chosen)
-        if not self._flip:
-            return batch
-        return mirror(batch, self._tasks, torch.rand(size, generator=self._generator) < 0.5)
+        return self._augment(self._samples.batch(chosen))
 
-
-def mirror(batch: Batch, tasks: Sequence[Task], where: Tensor) -> Batch:
-    """Mirror the images at `where` (bool [B]) left to right, with all their targets."""
-
-    def choose(mirrored: Tensor, plain: Tensor) -> Tensor:
-        return torch.where(where.view(-1, *([1] * (plain.ndim - 1))), mirrored, plain)
-
-    target, valid = {}, {}
-    for task in tasks:
-        t, v = batch.target[task.name], batch.valid[task.name]
-        target[task.name] = choose(task.flip(t), t)
-        valid[task.name] = choose(v.flip(-1), v) if v.ndim > 1 else v
-    return Batch(choose(batch.image.flip(-1), batch.image), target, valid)
+    def _augment(self, batch: Batch) -> Batch:
+        if self._flip:
+            batch = mirror(batch, self._tasks, torch.rand(len(batch), generator=self._generator) < 0.5)
+        if self._zoom > 1:
+            draws = torch.rand(3, len(batch), generator=self._generator)
+            batch = zoom(batch, self._tasks, draws, self._zoom)
+        if self._jitter > 0:
+            draws = torch.rand(3, len(batch), generator=self._generator)
+            batch = Batch(jitter(batch.image, draws, self._jitter), batch.target, batch.valid)
+        return batch

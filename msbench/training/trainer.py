@@ -79,7 +79,8 @@ class Trainer:
         self.history = History()
         self.optimizer = Optimizer(self.model, self.balancer, self.settings)
         order = torch.Generator().manual_seed(self.seed + 0x5EED)
-        self._stream = Stream(self.train_samples, self.tasks, order, self.settings.flip)
+        augmentation = (self.settings.flip, self.settings.zoom, self.settings.jitter)
+        self._stream = Stream(self.train_samples, self.tasks, order, *augmentation)
         self._randomness = ModelRandomness(self.seed + 0xD0, self.device)
         self._validation = Validation(self.settings.evaluations)
 

@@ -20,11 +20,16 @@ CLASSES = ("wall", "floor", "chair", "lamp")
 TASKS: dict[str, Task] = {
     "segmentation": SegmentationTask(classes=CLASSES),
     "smoothed": SegmentationTask(classes=CLASSES, smoothing=0.1),
+    "weighted segmentation": SegmentationTask(classes=CLASSES, class_weights=(0.1, 1.0, 2.0, 0.7)),
     "depth": DepthTask(),
+    "depth, absolute": DepthTask(objective="l1"),
+    "depth, squared": DepthTask(objective="l2"),
     "normals": NormalsTask(),
     "soft edges": EdgesTask(),
+    "edges, absolute": EdgesTask(huber_delta=0.0),
     "binary edges": EdgesTask(binary=True),
     "keypoints": KeypointsTask(),
+    "keypoints, Huber": KeypointsTask(huber_delta=0.5),
     "attribute": AttributeTask("smiling"),
     "weighted attribute": AttributeTask("glasses", positive_weight=3.0),
 }

@@ -30,6 +30,7 @@ def test_metrics_of_a_hand_counted_case():
     valid = torch.tensor([True] * 8 + [False])
     found = evaluate(TASK, output, target, valid)
     assert found["accuracy"] == pytest.approx(100 * 6 / 8)
+    assert found["majority_rate"] == pytest.approx(100 * 5 / 8)
     assert found["balanced_accuracy"] == pytest.approx(100 * (2 / 3 + 4 / 5) / 2)
     assert found["f1"] == pytest.approx(100 * 4 / 6)
 
@@ -42,7 +43,7 @@ def test_outputs_between_zero_and_one_are_logits_too():
 
 def test_a_part_with_one_class_has_defined_metrics():
     found = evaluate(TASK, torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 0]), torch.tensor([True, True]))
-    assert found == {"accuracy": 50.0, "balanced_accuracy": 50.0, "f1": 0.0}
+    assert found == {"accuracy": 50.0, "majority_rate": 100.0, "balanced_accuracy": 50.0, "f1": 0.0}
 
 
 @pytest.mark.parametrize("positives", [0, 3, 8, 10])
@@ -51,7 +52,7 @@ def test_constant_scores_the_majority_rate_whatever_the_weight(positives):
     valid = torch.ones(10, dtype=torch.bool)
     task = AttributeTask("smiling", positive_weight=5.0)
     found = evaluate(task, broadcast(task.constant(target, valid), valid), target, valid)
-    assert found["accuracy"] == pytest.approx(10 * max(positives, 10 - positives))
+    assert found["accuracy"] == found["majority_rate"] == pytest.approx(10 * max(positives, 10 - positives))
 
 
 def test_mirroring_a_batch_keeps_the_order_of_its_labels():

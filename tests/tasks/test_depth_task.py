@@ -38,6 +38,20 @@ def hu(p: np.ndarray, g: np.ndarray, valid: np.ndarray) -> float:
     return sum(np.concatenate(part).mean() for part in (depth, slopes)) + (1 - np.concatenate(cosines)).mean()
 
 
+def per_image_maximum(p: np.ndarray, g: np.ndarray, valid: np.ndarray) -> float:
+    """Both divided by the image's greatest true depth first, as the released code of Less-is-More does."""
+    errors = [np.abs(a / b[v].max() - b / b[v].max())[v] for a, b, v in zip(p, g, valid, strict=True)]
+    return float(np.concatenate(errors).mean())
+
+
+@pytest.mark.parametrize(("objective", "power"), [("l1", 1), ("l2", 2)])
+def test_loss_of_other_objectives_is_the_mean_error_in_metres(objective, power):
+    output, target, valid = example(TASK, 5)
+    error = np.abs(TASK.predict(output).numpy() - target.numpy())[valid.numpy()]
+    task = DepthTask(objective=objective)
+    assert float(task.loss(output, target, valid)) == pytest.approx((error**power).mean(), rel=1e-12)
+
+
 def test_loss_is_the_combination_of_hu_et_al_with_masked_gradients():
     output, target, valid = example(TASK, 0, size=12)
     expected = hu(TASK.predict(output).numpy(), target.numpy(), valid.numpy())
@@ -78,6 +92,7 @@ def test_metrics_equal_numpy_over_the_pooled_part():
         "rel": (np.abs(p - g) / g).mean(),
         **{f"delta{k}": 100 * (ratio <= 1.25**k).mean() for k in (1, 2, 3)},
         "rmse": np.sqrt(((p - g) ** 2).mean()),
+        "abs_of_max": per_image_maximum(TASK.predict(output).numpy(), target.numpy(), valid.numpy()),
     }
     assert evaluate(TASK, output, target, valid) == pytest.approx(expected, rel=1e-9)
 

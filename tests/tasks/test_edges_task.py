@@ -28,6 +28,11 @@ def test_soft_loss_is_the_huber_loss_of_the_sigmoid(delta):
     assert float(EdgesTask(huber_delta=delta).loss(*batch)) == pytest.approx(expected, rel=1e-9)
 
 
+def test_soft_loss_without_a_huber_delta_is_the_absolute_error():
+    batch, p, g = pooled(SOFT, 9)
+    assert float(EdgesTask(huber_delta=0.0).loss(*batch)) == pytest.approx(np.abs(p - g).mean(), rel=1e-9)
+
+
 def test_binary_loss_weighs_edges_nineteen_to_one():
     batch, p, g = pooled(BINARY, 1)
     expected = -(0.95 * g * np.log(p) + 0.05 * (1 - g) * np.log(1 - p)).mean()
@@ -58,6 +63,7 @@ def test_binary_metrics_equal_the_exact_curves():
         100 * float(exact(torch.from_numpy(p), torch.from_numpy(g))), abs=0.1
     )
     assert found["mae"] == pytest.approx(np.abs(p - g).mean())
+    assert found["mae_on_edges"] == pytest.approx((1 - p)[g == 1].mean())
 
 
 def test_binary_metrics_equal_the_binned_curve_of_torchmetrics():

@@ -17,6 +17,7 @@ from msbench.errors import UserError
 from msbench.tasks.attribute import AttributeTask
 from msbench.tasks.depth import DepthTask
 from msbench.tasks.edges import EdgesTask
+from msbench.tasks.keypoints import KeypointsTask
 from msbench.tasks.segmentation import SegmentationTask
 
 from .conftest import TASKS, broadcast, evaluate, example
@@ -88,11 +89,26 @@ def test_nothing_valid_gives_zero_loss_with_a_finite_gradient_and_no_metrics(tas
     assert task.constant(target, torch.zeros_like(valid)).isfinite().all()
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1, 1), (4, 1), (2, 3)])
-def test_metrics_do_not_depend_on_how_the_part_is_cut_into_batches(task, sizes):
-    batch = example(task, 4)
+@given(data=st.data(), seed=st.integers(0, 10_000))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_metrics_depend_neither_on_the_cut_into_batches_nor_on_the_order(task, data, seed):
+    batch = example(task, seed, images=5, size=5)
     whole = evaluate(task, *batch)
-    assert evaluate(task, *batch, sizes=sizes) == pytest.approx(whole, rel=1e-9)
+    cuts = sorted(data.draw(st.sets(st.integers(1, 4))))
+    sizes = [stop - start for start, stop in zip([0, *cuts], [*cuts, 5], strict=True)]
+    order = torch.tensor(data.draw(st.permutations(range(5))))
+    shuffled = [part[order] for part in batch]
+    assert evaluate(task, *shuffled, sizes=sizes) == pytest.approx(whole, rel=1e-9)
+    assert float(task.loss(*shuffled)) == pytest.approx(float(task.loss(*batch)), rel=1e-9)
+
+
+def test_every_metric_is_documented_and_finite_also_for_a_part_with_next_to_nothing(task):
+    output, target, valid = example(task, 12)
+    first = torch.zeros_like(valid)
+    first.view(-1)[0] = True
+    found = evaluate(task, output, target, first)
+    assert all(math.isfinite(value) for value in found.values())
+    assert all(spec.formula for spec in task.metrics.values())
 
 
 def test_an_empty_batch_among_others_changes_nothing(task):
@@ -127,9 +143,9 @@ def test_constant_is_the_least_loss_or_the_best_headline_of_all_constants(task):
 
     spec = task.metrics[task.headline]
     sign = 1 if spec.better == "higher" else -1
-    # label smoothing moves the least loss away from the class frequencies
+    # label smoothing and class weights move the least loss away from the class frequencies
     by_loss = task.kind in {"segmentation", "normals"} or getattr(task, "binary", False)
-    by_loss = by_loss and not getattr(task, "smoothing", 0.0)
+    by_loss = by_loss and not getattr(task, "smoothing", 0.0) and not getattr(task, "class_weights", ())
 
     def value(candidate):
         output = broadcast(candidate.double(), valid)
@@ -199,7 +215,11 @@ def test_defining_tasks_does_not_import_torchmetrics_or_torchvision():
         (lambda: SegmentationTask(classes=("only",)), "classes: expected at least 2, got 1"),
         (lambda: SegmentationTask(classes=("a", "b"), palette=((0, 0, 0),)), "1 colours for 2 classes"),
         (lambda: DepthTask(typical=0.0), "typical: expected metres above 0, got 0.0"),
-        (lambda: EdgesTask(huber_delta=-1.0), "huber_delta: expected above 0, got -1.0"),
+        (lambda: SegmentationTask(classes=("a", "b"), class_weights=(1.0,)), "1 weights for 2 classes"),
+        (lambda: SegmentationTask(classes=("a", "b"), class_weights=(1.0, 0.0)), "class_weights: expected all above 0"),
+        (lambda: DepthTask(objective="l3"), "objective: expected one of hu, l1, l2, got 'l3'"),
+        (lambda: EdgesTask(huber_delta=-1.0), "huber_delta: expected 0 or more, got -1.0"),
+        (lambda: KeypointsTask(huber_delta=math.nan), "huber_delta: expected 0 or more, got nan"),
         (lambda: AttributeTask("a", positive_weight=math.nan), "positive_weight: expected above 0, got nan"),
     ],
 )

@@ -34,8 +34,9 @@ def test_metrics_equal_numpy_over_the_pooled_part():
     found = evaluate(TASK, *batch)
     error = np.abs(p.clip(0, 1) - g)
     assert found["mae"] == pytest.approx(error.mean())
+    assert found["mae_nonzero"] == pytest.approx(error[g != 0].mean())
     assert found["mae_on_keypoints"] == pytest.approx(error[g >= 0.5].mean())
-    assert error[g >= 0.5].size < error.size
+    assert error[g >= 0.5].size < error[g != 0].size < error.size
 
 
 def test_a_part_without_keypoints_has_no_error_on_them():
@@ -43,6 +44,15 @@ def test_a_part_without_keypoints_has_no_error_on_them():
     found = evaluate(TASK, output, target * 0.4, valid)
     assert found["mae_on_keypoints"] == 0.0
     assert found["mae"] > 0
+    assert found["mae_nonzero"] > 0
+    assert evaluate(TASK, output, target * 0.0, valid)["mae_nonzero"] == 0.0
+
+
+def test_huber_loss_is_quadratic_below_its_delta():
+    batch, p, g = pooled(5)
+    e = np.abs(p - g)
+    expected = np.where(e <= 0.4, 0.5 * e**2, 0.4 * (e - 0.2)).mean()
+    assert float(KeypointsTask(huber_delta=0.4).loss(*batch)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_constant_has_the_error_of_the_median():

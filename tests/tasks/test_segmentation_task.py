@@ -30,6 +30,26 @@ def test_loss_is_the_smoothed_cross_entropy_over_valid_pixels(smoothing):
     assert float(task.loss(output, target, valid)) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_class_weights_make_a_weighted_mean(smoothing):
+    """Torch's own weighted mean over the valid pixels alone."""
+    weights = (0.1, 1.0, 2.0, 0.7)
+    task = SegmentationTask(classes=CLASSES, class_weights=weights, smoothing=smoothing)
+    output, target, valid = example(task, 4)
+    pixels = output.movedim(1, -1)[valid], target[valid], output.new_tensor(weights)
+    expected = float(torch.nn.functional.cross_entropy(*pixels, label_smoothing=smoothing))
+    assert float(task.loss(output, target, valid)) == pytest.approx(expected, rel=1e-12)
+    plain = float(torch.nn.functional.cross_entropy(*pixels))
+    assert evaluate(task, output, target, valid)["cross_entropy"] == pytest.approx(plain, rel=1e-12)
+
+
+def test_a_part_without_hits_has_defined_metrics():
+    target = torch.tensor([[[0, 1], [2, 2]]])
+    found = evaluate(TASK, one_hot((target + 1) % 4), target, torch.ones_like(target, dtype=torch.bool))
+    assert found.pop("cross_entropy") > 0
+    assert set(found.values()) == {0.0}
+
+
 def test_label_255_is_ignored_even_where_it_is_marked_valid():
     output, target, valid = example(TASK, 1)
     marked = target.clone()
@@ -47,6 +67,14 @@ def test_metrics_of_a_hand_computed_case():
     assert found["miou"] == pytest.approx(100 * (3 / 4 + 1 / 3 + 1) / 3)
     assert found["pixel_accuracy"] == pytest.approx(100 * 5 / 7)
     assert found["iou_micro_img"] == pytest.approx(100 * 5 / (5 + 2 + 2))
+    assert found["miou_hit"] == found["miou"]
+
+
+def test_a_class_that_is_never_hit_lowers_only_the_mean_over_all_that_are_there():
+    target = torch.tensor([[[0, 0, 1, 1]]])
+    found = evaluate(TASK, one_hot(torch.tensor([[[0, 0, 0, 0]]])), target, torch.ones_like(target, dtype=torch.bool))
+    assert found["miou"] == pytest.approx(25)
+    assert found["miou_hit"] == pytest.approx(50)
 
 
 def test_metrics_equal_numpy_over_the_pooled_part():
