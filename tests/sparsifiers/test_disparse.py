@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -14,19 +13,11 @@ from torch import Tensor
 
 from msbench.api import Budget, GroupLayer, Groups, Mask, Trainer
 from msbench_plugins.sparsifiers.disparse import DiSparse, strongest, union_order, uses
+from tests.sparsifiers.helpers import state_bytes, whole_model
 
 Make = Callable[..., Trainer]
 Entry = tuple[str, int]
 TASKS = ("segmentation", "normals")
-
-
-def state_bytes(trainer: Trainer) -> bytes:
-    return b"".join(value.numpy().tobytes() for value in trainer.model.state_dict().values())
-
-
-def over_the_model(trainer: Trainer) -> Trainer:
-    trainer.budget = replace(trainer.budget, scope="model", groups=Groups.of(trainer.model, "model"))
-    return trainer
 
 
 # -- the union, by brute force ----------------------------------------------------------------------------------
@@ -150,7 +141,7 @@ def expected_scores(trainer: Trainer, batches: int, power: int) -> dict[str, dic
 
 @pytest.mark.parametrize(("mode", "power"), [("static", 1), ("pretrained", 2)])
 def test_scores_are_each_tasks_own(make_trainer: Make, mode: str, power: int) -> None:
-    trainer, twin = (over_the_model(make_trainer(samples=320)) for _ in range(2))
+    trainer, twin = (whole_model(make_trainer(samples=320)) for _ in range(2))
     found = DiSparse(mode=mode, score_share=0.1).task_scores(trainer)  # type: ignore[arg-type]
     # 10 % of 320 samples pay for 2 batches of 8 with 2 backward passes
     assert trainer.allowance.spent == 32
@@ -170,7 +161,7 @@ def test_scores_are_each_tasks_own(make_trainer: Make, mode: str, power: int) ->
 def test_the_mask_is_the_union_of_the_tasks_masks(make_trainer: Make, scope: str) -> None:
     trainer, twin = make_trainer(target=0.6, width=2), make_trainer(target=0.6, width=2)
     if scope == "model":
-        trainer, twin = over_the_model(trainer), over_the_model(twin)
+        trainer, twin = whole_model(trainer), whole_model(twin)
     scores = DiSparse().task_scores(twin)
     DiSparse().sparsify(trainer)
     assert trainer.mask is not None
@@ -202,7 +193,7 @@ def test_the_target_is_met(make_trainer: Make, scope: str, options: Mapping[str,
     for target in (0.3, 0.5, 0.8, 0.9):
         trainer = make_trainer(target=target, samples=80)
         if scope == "model":
-            over_the_model(trainer)
+            whole_model(trainer)
         DiSparse(**options).sparsify(trainer)  # type: ignore[arg-type]
         assert trainer.mask is not None
         assert trainer.budget.sparsity(trainer.mask) == pytest.approx(target, abs=0.001)
@@ -232,7 +223,7 @@ def indices(mask: Mask, name: str) -> set[int]:
 
 
 def test_dynamic_updates_replayed(make_trainer: Make) -> None:
-    trainer = over_the_model(make_trainer(target=0.8, samples=480, width=2))
+    trainer = whole_model(make_trainer(target=0.8, samples=480, width=2))
     masks: list[Mask] = []
     weights: list[dict[str, Tensor]] = []
     found: list[dict[str, dict[str, Tensor]]] = []

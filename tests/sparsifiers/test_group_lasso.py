@@ -11,6 +11,7 @@ import torch
 from msbench.api import Step, Trainer, UserError
 from msbench_plugins.sparsifiers.group_lasso import GroupLasso
 from msbench_plugins.sparsifiers.steering import ProximalTraining, Steering
+from tests.sparsifiers.helpers import state_bytes
 
 Make = Callable[..., Trainer]
 
@@ -19,10 +20,6 @@ WAYS = [(penalty, metric) for penalty in ("group", "mcp") for metric in ("euclid
 
 def made(penalty: str, metric: str, **options: object) -> GroupLasso:
     return GroupLasso(penalty=penalty, prox_metric=metric, **options)  # type: ignore[arg-type]
-
-
-def state_bytes(trainer: Trainer) -> bytes:
-    return b"".join(value.numpy().tobytes() for value in trainer.model.state_dict().values())
 
 
 # -- steering ---------------------------------------------------------------------------------------------------------

@@ -9,13 +9,10 @@ import torch
 
 from msbench.api import Trainer
 from msbench_plugins.sparsifiers.l1 import L1
+from tests.sparsifiers.helpers import state_bytes
 
 Make = Callable[..., Trainer]
 METRICS = ["euclidean", "adaptive"]
-
-
-def state_bytes(trainer: Trainer) -> bytes:
-    return b"".join(value.numpy().tobytes() for value in trainer.model.state_dict().values())
 
 
 @pytest.mark.parametrize(("metric", "threshold"), [("euclidean", 0.02), ("adaptive", 0.04)])

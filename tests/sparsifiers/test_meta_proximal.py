@@ -18,13 +18,10 @@ from msbench.training.trainer import Trainer
 from msbench_plugins.sparsifiers.meta.lambdas import stages
 from msbench_plugins.sparsifiers.meta.operators import OPERATORS, Metric, Operator, Penalty
 from msbench_plugins.sparsifiers.meta.proximal import Proximal
+from tests.sparsifiers.helpers import logged
 
 Make = Callable[..., Trainer]
 EVERY = list(OPERATORS)
-
-
-def logged(trainer: Trainer, wanted: str) -> list[float]:
-    return [value for _, _, name, value in trainer.history.rows if name == wanted]
 
 
 # -- proximal operators ----------------------------------------------------------------------------------------------

@@ -16,13 +16,10 @@ from msbench.plugins import Plugins
 from msbench.sparsity.groups import Groups
 from msbench.training.trainer import Trainer
 from msbench_plugins.sparsifiers.meta_sparsity import MetaSparsity
+from tests.sparsifiers.helpers import logged
 from tests.training.test_trainer import state_bytes
 
 Make = Callable[..., Trainer]
-
-
-def logged(trainer: Trainer, wanted: str) -> list[float]:
-    return [value for _, _, name, value in trainer.history.rows if name == wanted]
 
 
 WAYS: dict[str, dict[str, Any]] = {

@@ -14,6 +14,7 @@ from msbench_plugins.sparsifiers.bn_scale import BatchNormSlimming, batch_norm_s
 from msbench_plugins.sparsifiers.group_decay import decay
 from msbench_plugins.sparsifiers.group_norm import GroupNorm, strengths
 from msbench_plugins.sparsifiers.growing_reg import Growing, GrowingReg
+from tests.sparsifiers.helpers import state_bytes
 
 Make = Callable[..., Trainer]
 WAYS: dict[str, Callable[[], Sparsifier]] = {
@@ -22,10 +23,6 @@ WAYS: dict[str, Callable[[], Sparsifier]] = {
     "bn_scale": lambda: BatchNormSlimming(criterion="magnitude"),
     "bn_scale, subgradient": lambda: BatchNormSlimming(criterion="magnitude", update="subgradient"),
 }
-
-
-def state_bytes(trainer: Trainer) -> bytes:
-    return b"".join(value.numpy().tobytes() for value in trainer.model.state_dict().values())
 
 
 def odd_channels(trainer: Trainer) -> Mask:

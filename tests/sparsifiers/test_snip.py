@@ -10,12 +10,9 @@ from torch import Tensor, nn
 
 from msbench.api import Batch, Trainer
 from msbench_plugins.sparsifiers.snip import Snip, group_sums, redrawn
+from tests.sparsifiers.helpers import state_bytes
 
 Make = Callable[..., Trainer]
-
-
-def state_bytes(trainer: Trainer) -> bytes:
-    return b"".join(value.numpy().tobytes() for value in trainer.model.state_dict().values())
 
 
 def masked_loss(trainer: Trainer, batch: Batch, factors: dict[str, Tensor]) -> Tensor:
