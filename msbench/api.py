@@ -5,6 +5,7 @@ from __future__ import annotations
 from msbench._torchvision import import_torchvision
 from msbench.data.cache import build_once
 from msbench.data.dataset import Batch, Dataset, Part, Progress, Samples, TensorSamples
+from msbench.data.export import Exporter
 from msbench.data.packed import CorruptSampleError, Decoded, Item, PackedDataset
 from msbench.errors import UserError
 from msbench.hookspecs import hookimpl
@@ -54,6 +55,7 @@ __all__ = [
     "Episode",
     "Equal",
     "Evaluator",
+    "Exporter",
     "GroupLayer",
     "Groups",
     "Head",

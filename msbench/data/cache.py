@@ -12,12 +12,17 @@ from filelock import FileLock
 from msbench.errors import UserError
 
 
-def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
+def build_once(
+    folder: Path, build: Callable[[Path], None], keep: Callable[[BaseException], bool] | None = None
+) -> Path:
     """`folder`, made by `build(aside)` unless it is there already.
 
     `build` fills an empty sibling folder that is then renamed into place, under a lock that other processes
     wait for. What a killed build has left aside is swept away by the next one. Raises UserError where the
     cache cannot be written; whatever `build` raises passes through, and leaves nothing behind.
+
+    keep: for builds that can go on where another one was stopped: what a killed build has left aside is given to the
+    next one, and so is what an exception leaves for which `keep` says yes.
     """
     if folder.is_dir():
         return folder
@@ -29,7 +34,7 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
         raise _unwritable(folder.parent, error) from error
     try:
         if not folder.is_dir():
-            _build_aside(aside, build)
+            _build_aside(aside, build, keep)
             os.replace(aside, folder)
     finally:
         lock.release()
@@ -44,13 +49,18 @@ def _make_parent(folder: Path) -> Path:
     return folder.parent
 
 
-def _build_aside(aside: Path, build: Callable[[Path], None]) -> None:
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+def _build_aside(aside: Path, build: Callable[[Path], None], keep: Callable[[BaseException], bool] | None) -> None:
+    if keep is None:
+        shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _unwritable(aside.parent, error) from error
     try:
         build(aside)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+    except BaseException as error:
+        if keep is None or not keep(error):
+            shutil.rmtree(aside, ignore_errors=True)
         raise
 
 

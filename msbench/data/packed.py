@@ -9,13 +9,16 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from msbench.data.dataset import Dataset, Part, Progress, Samples
-from msbench.data.packing import Packed, is_packed, pack
+from msbench.data.dataset import PARTS, Dataset, Part, Progress, Samples
+from msbench.data.manifest import Packed, is_packed
+from msbench.data.packing import CorruptSampleError, check_index, pack
 from msbench.errors import UserError
+
+__all__ = ["CorruptSampleError", "Decoded", "Item", "PackedDataset"]
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,13 @@ class Item:
 class Decoded:
     """One sample as it is stored: like a Batch without its batch dimension, in compact types.
 
-    image: uint8 [3, H, W]. target, valid: by task name; uint8 labels become int64 in a batch, float16 float32.
-    Every sample of a dataset has the same shapes and types.
+    image: uint8 [3, H, W]. target, valid: by task name. In a batch uint8 labels become int64, float16 and bool
+    targets float32. Every sample of a dataset has the same shapes and types. `valid` is bool, [H, W] or [].
     """
 
     image: Tensor
     target: Mapping[str, Tensor]
     valid: Mapping[str, Tensor]
-
-
-class CorruptSampleError(UserError):
-    """A sample that cannot be decoded; a dataset with `drops` leaves it out and counts it, others stop."""
 
 
 class PackedDataset(Dataset):
@@ -61,6 +60,8 @@ class PackedDataset(Dataset):
     drops: ClassVar[bool] = False
     location: ClassVar[tuple[str, ...]] = ("root",)
     root: str
+    _ready: Path | None = None
+    """The packed folder that `prepare` has found or made."""
 
     @abstractmethod
     def index(self, root: Path) -> Mapping[Part, Sequence[Item]]:
@@ -74,16 +75,53 @@ class PackedDataset(Dataset):
         """What `msbench data info` says beside the counts, such as the layout that was found."""
         return {}
 
+    def describe(self, root: Path) -> Mapping[str, Any]:
+        """What `tasks()` must know beside the parameters, as plain JSON; a packed folder keeps it.
+
+        For datasets whose tasks depend on the files, such as class names that lie beside the images. It is part of
+        the fingerprint.
+        """
+        return {}
+
+    def described(self) -> Mapping[str, Any]:
+        """What `describe` says of `root`, or what the packed folder at `root` has kept of it."""
+        root = self.folder()
+        return Packed.open(root).manifest.description if is_packed(root) else self.describe(root)
+
     def prepare(self, cache: Path, progress: Progress) -> None:
         root = self.folder()
         if is_packed(root):
             self.check(Packed.open(root))
+            self._ready = root
             return
         index = self.index(root)
-        pack(self, index, self._place(cache, root, index), progress)
+        place = self.place(cache, root, index)
+        pack(self, root, index, place, progress)
+        Packed.open(place)
+        self._ready = place
+
+    def pack_into(self, folder: Path, progress: Progress) -> Packed:
+        """Write a portable packed folder: `data.root` of this dataset on any machine, without the original files.
+
+        UserError when there is something else in `folder`, or when `root` is such a folder itself.
+        """
+        root = self.folder()
+        if is_packed(root):
+            raise UserError(f"data.root: {root} is packed already; copy it as it is")
+        if not is_packed(folder) and folder.exists():
+            if not folder.is_dir() or any(folder.iterdir()):
+                raise UserError(f"{folder} is not empty and no packed dataset; name a new folder")
+            folder.rmdir()
+        index = self.index(root)
+        pack(self, root, index, folder, progress)
+        packed = Packed.open(folder)
+        if packed.manifest.state != self.state(root, index):
+            raise UserError(f"{folder} holds another packed dataset; name a new folder, or delete it")
+        return packed
 
     def samples(self, part: Part, cache: Path) -> Samples:
-        return self.packed(cache).samples(part)
+        packed = Packed.open(self._ready) if self._ready is not None else self.packed(cache)
+        return packed.samples(part)
 
     def fingerprint(self, cache: Path) -> str:
         """Digest of the packed samples; before they are packed, of the files' names, sizes and dates."""
@@ -91,13 +129,18 @@ class PackedDataset(Dataset):
         if is_packed(root):
             return Packed.open(root).digest
         index = self.index(root)
-        place = self._place(cache, root, index)
-        return Packed.open(place).digest if is_packed(place) else self._state(root, index)
+        place = self.place(cache, root, index)
+        return Packed.open(place).digest if is_packed(place) else self.state(root, index)
 
     def packed(self, cache: Path) -> Packed:
         """The packed samples, after `prepare`."""
         root = self.folder()
-        return Packed.open(root if is_packed(root) else self._place(cache, root, self.index(root)))
+        return Packed.open(root if is_packed(root) else self.place(cache, root, self.index(root)))
+
+    def packed_root(self) -> Packed | None:
+        """The packed folder that `root` is; None where it holds the files themselves."""
+        root = self.folder()
+        return Packed.open(root) if is_packed(root) else None
 
     def check(self, packed: Packed) -> None:
         """Whether a packed folder is of this dataset, with these parameters; UserError otherwise."""
@@ -117,6 +160,12 @@ class PackedDataset(Dataset):
         plain: dict[str, object] = json.loads(json.dumps({name: getattr(self, name) for name in fields}))
         return plain | {"version": self.version}
 
+    def changed(self) -> dict[str, object]:
+        """The parameters that are not at their defaults: what must be said again to read a portable folder."""
+        assert dataclasses.is_dataclass(self)
+        given = ((f, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in self.location)
+        return {field.name: value for field, value in given if value != _default(field)}
+
     def folder(self) -> Path:
         """`root` as an existing folder; UserError says where to get the data."""
         if not self.root:
@@ -126,19 +175,34 @@ class PackedDataset(Dataset):
             raise UserError(f"data.root: {root} does not exist; it should be {self.source}")
         return root
 
-    def _place(self, cache: Path, root: Path, index: Mapping[Part, Sequence[Item]]) -> Path:
-        return cache / f"{self.name}-{self._state(root, index)[:16]}"
+    def place(self, cache: Path, root: Path, index: Mapping[Part, Sequence[Item]]) -> Path:
+        """Where in the cache the packed samples of these files belong."""
+        return cache / f"{self.name}-{self.state(root, index)[:16]}"
 
-    def _state(self, root: Path, index: Mapping[Part, Sequence[Item]]) -> str:
+    def state(self, root: Path, index: Mapping[Part, Sequence[Item]]) -> str:
         """sha256 of the parameters and of the names, sizes and dates of all files: another one is packed anew."""
-        digest = hashlib.sha256(json.dumps(self.parameters(), sort_keys=True).encode())
+        check_index(self, index)
+        settings = [self.parameters(), dict(self.describe(root))]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         seen: dict[Path, str] = {}
-        for part, items in index.items():
-            for item in items:
+        for part in PARTS:
+            for item in index[part]:
                 for file in item.files:
                     if file not in seen:
-                        stat = file.stat()
-                        seen[file] = f"{file.relative_to(root)} {stat.st_size} {stat.st_mtime_ns}"
+                        seen[file] = _file_state(file, root)
                 files = " ".join(seen[file] for file in item.files)
                 digest.update(f"{part} {item.name} {item.row} {files}\n".encode())
         return digest.hexdigest()
+
+
+def _default(field: dataclasses.Field[Any]) -> object:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _file_state(file: Path, root: Path) -> str:
+    try:
+        stat = file.stat()
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); copy it again") from error
+    name = file.relative_to(root) if file.is_relative_to(root) else file
+    return f"{name} {stat.st_size} {stat.st_mtime_ns}"

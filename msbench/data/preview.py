@@ -103,7 +103,9 @@ def _tile(picture: Tensor, resampling: Image.Resampling) -> Image.Image:
 def _sheet(titles: Sequence[str], rows: Sequence[Row]) -> Image.Image:
     """Titles above columns of tiles, and below each row its text, broken where it is wider than the row."""
     font = ImageFont.load_default(_FONT_SIZE)
-    width = len(titles) * (_TILE + _GAP) + _GAP
+    phrases = [phrase for _, text in rows for phrase in text.split("   ")]
+    longest = max((round(font.getlength(phrase)) for phrase in phrases), default=0)
+    width = max(len(titles) * (_TILE + _GAP) + _GAP, longest + 2 * _GAP)
     wrapped = [_wrap(text, width - 2 * _GAP, font) for _, text in rows]
     tallest = max((tile.height for tiles, _ in rows for tile in tiles), default=0)
     lines = max((len(text) for text in wrapped), default=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import torch
@@ -25,15 +25,21 @@ _Box = tuple[int, int, int, int]
 def mirror(batch: Batch, tasks: Sequence[Task], where: Tensor) -> Batch:
     """Mirror the images at `where` (bool [B]) left to right, with all their targets."""
 
-    def choose(mirrored: Tensor, plain: Tensor) -> Tensor:
-        return torch.where(where.view(-1, *([1] * (plain.ndim - 1))), mirrored, plain)
+    rows = where.nonzero().flatten()
+
+    def put(mirrored: Callable[[Tensor], Tensor], plain: Tensor) -> Tensor:
+        return plain.index_copy(0, rows, mirrored(plain.index_select(0, rows)))
 
     target, valid = {}, {}
     for task in tasks:
         t, v = batch.target[task.name], batch.valid[task.name]
-        target[task.name] = choose(task.flip(t), t)
-        valid[task.name] = choose(v.flip(-1), v) if v.ndim > 1 else v
-    return Batch(choose(batch.image.flip(-1), batch.image), target, valid)
+        target[task.name] = put(task.flip, t)
+        valid[task.name] = put(_flip, v) if v.ndim > 1 else v
+    return Batch(put(_flip, batch.image), target, valid)
+
+
+def _flip(value: Tensor) -> Tensor:
+    return value.flip(-1)
 
 
 def zoom(batch: Batch, tasks: Sequence[Task], draws: Tensor, largest: float) -> Batch:

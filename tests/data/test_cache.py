@@ -58,6 +58,23 @@ build_once(Path(sys.argv[1]), build)
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == [folder]
 
 
+def test_a_build_that_can_go_on_finds_what_was_left_when_it_says_so(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    def build(aside: Path) -> None:
+        seen.append(sorted(path.name for path in aside.iterdir()))
+        (aside / f"step{len(seen)}").touch()
+        if len(seen) < 4:
+            raise (TimeoutError if len(seen) < 3 else ValueError)
+
+    for error in (TimeoutError, TimeoutError, ValueError):
+        with pytest.raises(error):
+            build_once(tmp_path / "cache", build, keep=lambda error: isinstance(error, TimeoutError))
+    build_once(tmp_path / "cache", build, keep=lambda error: True)
+    assert seen == [[], ["step1"], ["step1", "step2"], []]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["step4"]
+
+
 def test_builders_at_the_same_time_build_once(tmp_path: Path) -> None:
     code = """
 import sys, time

@@ -153,8 +153,23 @@ def test_a_second_run_reads_the_cache_and_a_changed_file_does_not(tree: Path, tm
 
 def test_the_fingerprint_is_of_the_content_not_of_the_place(tree: Path, tmp_path: Path) -> None:
     elsewhere = write_tree(tmp_path / "copy")
-    prints = {CamVid(root=str(root)).fingerprint(tmp_path) for root in (tree, elsewhere)}
-    assert len(prints) == 1
+    os.utime(elsewhere / "train" / "0001TP_000000.png", ns=(1, 1))
+    datasets = [prepared(root, tmp_path / "cache") for root in (tree, elsewhere)]
+    assert len({dataset.fingerprint(tmp_path / "cache") for dataset in datasets}) == 1
+    assert len({dataset.packed(tmp_path / "cache").folder for dataset in datasets}) == 2
+
+
+def test_the_packed_samples_are_those_of_the_decoder_and_the_layout_is_stated(tree: Path, tmp_path: Path) -> None:
+    dataset = prepared(tree, tmp_path / "cache")
+    batch = dataset.samples("test", tmp_path / "cache").batch(torch.tensor([1]))
+    files = tree / "test" / "0001TP_000001.png", tree / "testannot" / "0001TP_000001.png"
+    sample = decode_pair(*files, height=18, width=24)
+    assert batch.image[0].equal(sample["image"].float().div(255.0))
+    assert batch.target["segmentation"][0].equal(sample["segmentation"].long())
+    assert batch.valid["edges"][0].equal(sample["edges_valid"])
+    for name in ("edges", "fence", "bicyclist"):
+        assert batch.target[name][0].equal(sample[name].float()), name
+    assert "48 columns" in dataset.facts(tree)["layout"]
 
 
 def spoil_missing_label(tree: Path) -> None:
@@ -229,7 +244,7 @@ def test_where_the_data_lies_does_not_make_another_run(tmp_path: Path, plugins: 
     """The same files in another folder: the same run, and the same dataset on the board."""
     ids = []
     for name in ("here", "there"):
-        write_tree(tmp_path / name)
+        CamVid(root=str(write_tree(tmp_path / name))).prepare(tmp_path / "cache", silent)
         root = [f"data.root={tmp_path / name}"]
         flags = {"dataset": "camvid"}
         asked = experiment(plugins, sparsifiers=["dense"], budget="0.5", seeds=[0], choices=flags, overrides=root)

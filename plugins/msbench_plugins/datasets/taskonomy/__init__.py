@@ -1,0 +1,1 @@
+"""Taskonomy, tiny: views of 35 buildings with five of its tasks."""
