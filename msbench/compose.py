@@ -41,6 +41,7 @@ def compose(plugins: Plugins, choices: Mapping[str, str], overrides: Sequence[st
             ConfigStore.instance().store(group="dataset", name=name, node={"name": name}, package="data")
     parsed = dict(map(parse_override, overrides))
     chosen = {**choices, **{key: str(value) for key, value in parsed.items() if key in GROUPS}}
+    chosen, parsed = _family_member(chosen, parsed)
     for group, option in chosen.items():
         known = {*options(group), *(plugins.components["dataset"] if group == "dataset" else ())}
         if option not in known:
@@ -52,6 +53,15 @@ def compose(plugins: Plugins, choices: Mapping[str, str], overrides: Sequence[st
         if key not in GROUPS:
             _override(plain, key, value)
     return plain
+
+
+def _family_member(chosen: dict[str, str], parsed: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+    """`-m FAMILY/NAME` is short for `-m FAMILY model.backbone.model=NAME`, and the model is called by both names."""
+    family, slash, member = chosen.get("model", "").partition("/")
+    if not slash:
+        return chosen, parsed
+    named = {"model.name": f"{family}/{member}", "model.backbone.model": member}
+    return {**chosen, "model": family}, {**named, **parsed}
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -9,10 +9,16 @@ from torch import Tensor, nn
 
 
 class Backbone(ABC):
-    """A backbone plugin: a dataclass whose fields are its configuration (`model.backbone.FIELD=value`)."""
+    """A backbone plugin: a dataclass whose fields are its configuration (`model.backbone.FIELD=value`).
+
+    location: fields that name a file of weights (empty: none). Its content makes a run another run, its place does not.
+    packages: installed packages, beyond msbench's own dependencies, whose version can change the network.
+    """
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
+    location: ClassVar[tuple[str, ...]] = ()
+    packages: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def build(self) -> BackboneModule:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from msbench.config import ModelConfig, PartConfig, RunConfig, build_part
 from msbench.data.dataset import Dataset
+from msbench.errors import UserError
 from msbench.models.base import BackboneModule
 from msbench.models.multitask import MultiTaskModel, SeparateModel
 from msbench.plugins import Plugins
@@ -48,12 +51,41 @@ def build_model(
     return kind(backbone, heads, dense=[task.name for task in tasks if task.head == "dense"])
 
 
-def rebuild(plugins: Plugins, config: RunConfig) -> tuple[Dataset, tuple[Task, ...], MultiTaskModel]:
-    """Everything that a stored configuration describes, with initial weights."""
+def rebuild(
+    plugins: Plugins, config: RunConfig, *, initial: bool = True
+) -> tuple[Dataset, tuple[Task, ...], MultiTaskModel]:
+    """Everything that a stored configuration describes, with initial weights.
+
+    initial: False where the caller loads weights anyway: then no file of weights is needed.
+    """
     dataset = build_dataset(plugins, config.data)
     tasks = build_tasks(dataset, config.tasks)
     separate: bool = plugins.get("sparsifier", config.sparsifier.base).cls.separate  # type: ignore[attr-defined]
-    return dataset, tasks, build_model(plugins, config.model, tasks, config.seed, separate)
+    model = config.model
+    if not initial:
+        params = {k: v for k, v in model.backbone.params.items() if k not in _files(plugins, model)}
+        model = model.model_copy(update={"backbone": PartConfig(name=model.backbone.name, params=params)})
+    return dataset, tasks, build_model(plugins, model, tasks, config.seed, separate)
+
+
+def model_identity(plugins: Plugins, config: ModelConfig) -> dict[str, Any]:
+    """The model's configuration with `sha256:…` of each file of weights in place of its path."""
+    settled = config.model_dump(mode="json")
+    params = settled["backbone"]["params"]
+    for name in _files(plugins, config):
+        path = params[name]
+        if path:
+            if not Path(path).is_file():
+                raise UserError(f"model.backbone.{name}={path}: no such file")
+            with Path(path).open("rb") as file:
+                params[name] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return settled
+
+
+def _files(plugins: Plugins, config: ModelConfig) -> tuple[str, ...]:
+    """The backbone's fields that name files of weights."""
+    location: tuple[str, ...] = plugins.get("backbone", config.backbone.name).cls.location  # type: ignore[attr-defined]
+    return location
 
 
 def weights_digest(model: nn.Module) -> str:

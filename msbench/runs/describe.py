@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +25,7 @@ from msbench.runs.record import (
     Status,
 )
 from msbench.sparsity.accounting import account
+from msbench.sparsity.costs import Costs
 from msbench.sparsity.groups import Groups
 from msbench.sparsity.mask import Mask
 from msbench.tasks.task import Task
@@ -43,6 +44,8 @@ class Job:
     reference: str | None
     command: str
     identity: dict[str, Any]
+    keep: tuple[int, ...] = ()
+    """Plain first steps after which other runs go on from this one's state."""
 
 
 def blank_record(job: Job, component: Component, notes: list[str], status: Status = "ok", reason: str = "") -> Record:
@@ -71,7 +74,7 @@ def blank_record(job: Job, component: Component, notes: list[str], status: Statu
             "host_sources": job.identity["host"],
             "sparsifier_sources": job.identity["sparsifier"],
         },
-        config=config.model_dump(mode="json"),
+        config={**config.model_dump(mode="json"), "model": job.identity["model"]},
         meta_test=MetaTestPart(**config.meta_test.model_dump(exclude={"share"})) if config.meta_test else None,
     )
 
@@ -107,13 +110,14 @@ def dataset_part(dataset: Dataset, config: RunConfig, parts: Mapping[Part, Sampl
     )
 
 
-def model_part(config: RunConfig, model: MultiTaskModel) -> ModelPart:
+def model_part(job: Job, model: MultiTaskModel) -> ModelPart:
     """The network by name, parameters and size."""
+    config = job.config.model
     return ModelPart(
-        name=config.model.name,
-        backbone=config.model.backbone.name,
-        head=config.model.head.name,
-        params=config.model.model_dump(mode="json"),
+        name=config.name,
+        backbone=config.backbone.name,
+        head=config.head.name,
+        params=job.identity["model"],
         parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
 
@@ -127,7 +131,8 @@ def budget_part(job: Job, trainer: Trainer, sparse: bool) -> BudgetPart:
     return BudgetPart(
         mode=job.config.budget.mode,
         scope=job.config.budget.scope,
-        unit="params",
+        unit=trainer.budget.unit,
+        table=trainer.budget.priced.table,
         structured=structured,
         asked=job.target,
         achieved=achieved,
@@ -139,15 +144,18 @@ def budget_part(job: Job, trainer: Trainer, sparse: bool) -> BudgetPart:
     )
 
 
-def sparsity_part(model: MultiTaskModel, mask: Mask | None, groups: Groups) -> SparsityPart:
-    """Sparsity in all, by layer and by component."""
-    found = account(model, mask if mask is not None else Mask({}), groups)
+def sparsity_part(
+    model: MultiTaskModel, mask: Mask | None, groups: Groups, prices: Sequence[Costs] = ()
+) -> SparsityPart:
+    """Sparsity in all, by layer, by component, and in the units of `prices`."""
+    found = account(model, mask if mask is not None else Mask({}), groups, prices)
     return SparsityPart(
         parameters=found.parameters,
         groups=found.groups,
         per_layer=dict(found.per_layer),
         per_component=dict(found.per_component),
         channels={name: list(pair) for name, pair in found.channels.items()},
+        by_unit=dict(found.by_unit),
     )
 
 

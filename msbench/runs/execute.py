@@ -36,14 +36,17 @@ from msbench.runs.describe import (
 from msbench.runs.metatest import meta_test
 from msbench.runs.provenance import environment, peak_memory
 from msbench.runs.record import AllowancePart, CostPart, MetricValue, Record, TaskPart
+from msbench.runs.starts import StoredStarts, start_identity
 from msbench.runs.store import Store
+from msbench.runs.units import TABLE, budget_of, multiply_add_costs, save_table
 from msbench.selection import build_criterion
 from msbench.sparsity.budget import Budget
-from msbench.sparsity.groups import Groups
+from msbench.sparsity.costs import Costs
 from msbench.sparsity.mask import Mask
 from msbench.tasks.task import Task
 from msbench.training.evaluate import constants, evaluate, evaluate_constant
 from msbench.training.history import History
+from msbench.training.layout import to_training_layout
 from msbench.training.sparsifier import Sparsifier
 from msbench.training.trainer import Trainer
 
@@ -73,8 +76,13 @@ class Problem:
         dataset.prepare(cache, lambda done, total, what: None)
         parts = {part: dataset.samples(part, cache) for part in PARTS}
         initial = initial_digest(model)
-        model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        to_training_layout(model, device)
         return cls(dataset, tasks, model, parts, constants(parts["train"], tasks), initial, device)
+
+    @property
+    def image(self) -> tuple[int, ...]:
+        """Channels, height and width of the data's images."""
+        return tuple(self.parts["test"].batch(torch.tensor([0])).image.shape[1:])
 
     def measured(self, part: Part) -> dict[str, dict[str, MetricValue]]:
         """Every metric of the network as it is now on one part, beside the constant predictor's."""
@@ -92,12 +100,16 @@ def execute(plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Pro
     component = plugins.get("sparsifier", job.config.sparsifier.base)
     sparsifier: Sparsifier = build_part(component, job.config.sparsifier.params)
     store = Store(folder.parent.parent)
-    trainer = _trainer(plugins, job, problem, store)
+    budget, table = budget_of(job.config, job.target, problem.model, problem.image, problem.device, cache)
+    if table is not None:
+        save_table(table, folder / TABLE)
+    trainer = _trainer(plugins, job, problem, store, budget)
     run = {"run_id": job.run_id, "folder": folder, "config": job.config.model_dump(mode="json")}
     trainer.on_evaluation = lambda history: _report(plugins, run, trainer, history, progress)
     notify(plugins.hook.msbench_run_started, run=run)
 
-    with untouched_global_generators(component.name):
+    trainer.starts = _starts(job, problem, store)
+    with untouched_global_generators(component.name), diverged_first(trainer):
         if job.config.meta_test is None:
             sparsifier.sparsify(trainer)
         else:
@@ -106,9 +118,11 @@ def execute(plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Pro
     mask = checked_mask(trainer)
     _write(folder, problem, mask, trainer.history)
 
-    record = blank_record(job, component, sparsifier.notes())
+    warnings = [table.warning] if table is not None and table.warning else []
+    record = blank_record(job, component, [*sparsifier.notes(), *warnings])
     _fill(record, job, problem, trainer, sparsifier)
-    record.cost = CostPart(wall_s=time.perf_counter() - started, peak_memory=peak_memory())
+    wall, shared = time.perf_counter() - started, trainer.shared_seconds
+    record.cost = CostPart(wall_s=wall + shared, peak_memory=peak_memory(), shared_start=shared)
     notify(plugins.hook.msbench_run_finished, record=record)
     return record
 
@@ -117,13 +131,15 @@ def _fill(record: Record, job: Job, problem: Problem, trainer: Trainer, sparsifi
     """What came out of a run that ended."""
     mask, config = trainer.mask, job.config
     record.dataset = dataset_part(problem.dataset, config, problem.parts)
-    record.model = model_part(config, problem.model)
+    record.model = model_part(job, problem.model)
     record.tasks = [TaskPart(name=task.name, kind=task.kind, headline=task.headline) for task in problem.tasks]
     record.budget = budget_part(job, trainer, sparsifier.sparse)
     record.allowance = AllowancePart(samples=trainer.allowance.samples, spent=trainer.allowance.spent)
     record.metrics = problem.measured("test")
     record.validation = problem.measured("validation")
-    record.sparsity = sparsity_part(problem.model, mask, trainer.groups)
+    prices = [trainer.budget.priced, Costs.of_weights(trainer.groups)]
+    prices.append(multiply_add_costs(problem.model, trainer.groups, problem.image, problem.device))
+    record.sparsity = sparsity_part(problem.model, mask, trainer.groups, prices)
     record.hashes |= {
         "initial_weights": problem.initial_weights,
         "weights": weights_digest(problem.model),
@@ -152,16 +168,14 @@ def _prepare_process(threads: int, device: torch.device) -> None:
         torch.set_num_threads(threads)
 
 
-def _trainer(plugins: Plugins, job: Job, problem: Problem, store: Store) -> Trainer:
+def _trainer(plugins: Plugins, job: Job, problem: Problem, store: Store, budget: Budget) -> Trainer:
     config, tasks = job.config, problem.tasks
     floor = evaluate_constant(problem.constants, problem.parts["validation"], tasks, problem.device)
     balancer = plugins.get("loss balancer", config.training.balancer).cls([task.name for task in tasks])
     return Trainer(
         model=problem.model,
         tasks=tasks,
-        budget=Budget(
-            config.budget.mode, config.budget.scope, Groups.of(problem.model, config.budget.scope), job.target
-        ),
+        budget=budget,
         settings=config.training,
         balancer=balancer.to(problem.device),
         criterion=lambda text: build_criterion(plugins, text),
@@ -172,6 +186,16 @@ def _trainer(plugins: Plugins, job: Job, problem: Problem, store: Store) -> Trai
         device=problem.device,
         seed=config.seed,
     )
+
+
+def _starts(job: Job, problem: Problem, store: Store) -> StoredStarts | None:
+    """Where plain first stages are kept, unless `engine.share_start` is off."""
+    engine = job.config.engine
+    if not engine.share_start:
+        return None
+    machine = environment(str(problem.device), engine.threads)
+    place = {name: machine.get(name) for name in ("system", "cpu", "device", "gpu", "cuda", "cudnn")}
+    return StoredStarts(store.root, {**start_identity(job.identity), "machine": place}, frozenset(job.keep))
 
 
 def _report(plugins: Plugins, run: Mapping[str, Any], trainer: Trainer, history: History, progress: Progress) -> None:
@@ -186,6 +210,16 @@ def notify(hook: Callable[..., Any], **event: Any) -> None:
         hook(**event)
     except Exception:
         traceback.print_exc()
+
+
+@contextmanager
+def diverged_first(trainer: Trainer) -> Iterator[None]:
+    """What a loss that is no number has led to is reported as that loss."""
+    try:
+        yield
+    except Exception:
+        trainer.history.check()
+        raise
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 from msbench.config import BudgetConfig, Experiment, RunConfig, SparsifierConfig
 from msbench.errors import UserError
 from msbench.plugins import Plugins
-from msbench.runs.build import build_dataset
+from msbench.runs.build import build_dataset, model_identity
 from msbench.runs.provenance import package_versions
 from msbench.runs.sources import class_digest, host_digest
 from msbench.runs.store import Store
@@ -81,7 +81,7 @@ class _Seed:
 
     def add_all(self) -> None:
         """The control, the reference where something is matched to it, and every sparsifier that was asked for."""
-        self.dense = self._add(_natural(self._config(self.experiment.control)), dense=None)
+        self.dense = self._add(_control(self._config(self.experiment.control)), dense=None)
         budget = self.experiment.budget
         if budget.mode == "matched" and any(self._sparse(s) for s in self.experiment.sparsifiers):
             assert budget.reference is not None
@@ -174,6 +174,12 @@ class _Seed:
 
 
 def _natural(config: RunConfig) -> RunConfig:
+    budget = BudgetConfig(mode="natural", scope=config.budget.scope, unit=config.budget.unit)
+    return config.model_copy(update={"budget": budget})
+
+
+def _control(config: RunConfig) -> RunConfig:
+    """The dense control, which removes nothing in any unit: one run serves them all."""
     return config.model_copy(update={"budget": BudgetConfig(mode="natural", scope=config.budget.scope)})
 
 
@@ -181,9 +187,11 @@ def _shared_identity(plugins: Plugins, experiment: Experiment, cache: Path) -> d
     parts = [("dataset", experiment.data.name), ("loss balancer", experiment.training.balancer)]
     model = experiment.model
     parts += [("backbone", model.backbone.name), ("head", model.head.name), ("head", model.vector_head.name)]
+    backbone = plugins.get("backbone", model.backbone.name).cls
     return {
         "host": host_digest(),
-        "packages": package_versions(),
+        "packages": package_versions(backbone.packages),  # type: ignore[attr-defined]
+        "model": model_identity(plugins, model),
         "data": build_dataset(plugins, experiment.data).fingerprint(cache),
         "parts": {f"{kind} {name}": class_digest(plugins.get(kind, name).cls) for kind, name in sorted(set(parts))},
         "criteria": {name: class_digest(cls) for name, cls in sorted(plugins.classes("criterion").items())},
@@ -196,6 +204,7 @@ def _identity(
     """Everything that decides a run's numbers. What only decides when and where it runs is left out."""
     settled = config.model_dump(mode="json")
     settled.pop("preset")
+    settled.pop("model")  # `shared` has it, with the content of files in place of their paths
     for field_ in plugins.get("dataset", config.data.name).cls.location:  # type: ignore[attr-defined]
         settled["data"]["params"].pop(field_)
     settled["engine"] = {"device": config.engine.device, "threads": config.engine.threads}
@@ -212,7 +221,8 @@ def _hash(identity: dict[str, Any]) -> str:
 def _slug(config: RunConfig) -> str:
     budget = config.budget
     level = f"{budget.share:g}" if budget.mode == "share" else budget.mode
-    words = [config.sparsifier.name, config.data.name, config.model.name, level, f"s{config.seed}"]
+    unit = [budget.unit] if budget.unit != "params" else []
+    words = [config.sparsifier.name, config.data.name, config.model.name, level, *unit, f"s{config.seed}"]
     if config.meta_test is not None:
         words += ["then", config.meta_test.mode, config.meta_test.task or ""]
     return re.sub(r"[^A-Za-z0-9_.]+", "-", "-".join(words)).strip("-.")[:100]

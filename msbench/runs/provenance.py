@@ -15,11 +15,11 @@ PACKAGES = ("torch", "torchvision", "torch-pruning", "torchmetrics", "numpy", "m
 """Packages whose version can change a run's numbers."""
 
 
-@lru_cache(maxsize=1)
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that matter; one that is not installed is left out."""
+@lru_cache(maxsize=8)
+def package_versions(more: tuple[str, ...] = ()) -> dict[str, str]:
+    """Versions of the packages that matter, and of `more`; one that is not installed is left out."""
     found = {}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *more):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -47,8 +47,9 @@ def test_papers_network_dilates_every_3x3_of_a_stage_alike(papers: nn.Module) ->
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
 def test_bottlenecks_match_torchvisions_own_dilation(output_stride: int) -> None:
     replaced = {8: [False, True, True], 16: [False, False, True], 32: [False, False, False]}[output_stride]
-    theirs = import_torchvision().models.resnet50(weights=None, replace_stride_with_dilation=replaced)
-    ours = ResNet(depth=50, output_stride=output_stride).build()
+    with torch.device("meta"):
+        theirs = import_torchvision().models.resnet50(weights=None, replace_stride_with_dilation=replaced)
+        ours = ResNet(depth=50, output_stride=output_stride).build()
 
     geometry = [
         [(c.in_channels, c.out_channels, c.kernel_size, c.stride, c.padding, c.dilation) for c in convolutions(network)]
@@ -59,9 +60,10 @@ def test_bottlenecks_match_torchvisions_own_dilation(output_stride: int) -> None
 
 @pytest.mark.parametrize("stem", ["torchvision", "papers"])
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
-@pytest.mark.parametrize("depth", [18, 34, 50])
+@pytest.mark.parametrize("depth", [18, 34, 50, 101])
 def test_maps_have_the_declared_channels_and_strides(depth: int, output_stride: int, stem: str) -> None:
-    backbone = ResNet(depth=depth, output_stride=output_stride, stem=stem).build().to("meta")
+    with torch.device("meta"):
+        backbone = ResNet(depth=depth, output_stride=output_stride, stem=stem).build()
 
     maps = backbone(torch.empty(1, 3, 64, 96, device="meta"))
 

@@ -8,11 +8,12 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from msbench.api import Backbone, BackboneModule, UserError
+from msbench.api import BackboneModule, UserError
+from msbench_plugins.backbones.weights import FileBackbone
 
 
 @dataclass
-class SmallResNet(Backbone):
+class SmallResNet(FileBackbone):
     """Three stages of basic blocks (He et al., 2016) at strides 2, 4 and 8.
 
     width: channels of the first stage; each later stage doubles them.
@@ -28,7 +29,7 @@ class SmallResNet(Backbone):
         if self.width < 1 or self.blocks < 1:
             raise UserError(f"model.backbone: width and blocks must be at least 1, got {self.width} and {self.blocks}")
 
-    def build(self) -> BackboneModule:
+    def fresh(self) -> BackboneModule:
         return _SmallResNet(self.width, self.blocks)
 
 
