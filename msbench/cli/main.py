@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from msbench.cli import data, doctor, leaderboard, plan, plugins, results, run
+from msbench.cli import compact, data, doctor, leaderboard, measure, plan, plugins, results, run
 from msbench.errors import UserError
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
+app.command("compact")(compact.compact)
+app.command("measure")(measure.measure)
 app.command("doctor")(doctor.doctor)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
