@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msbench.board import text
 from msbench.board.rows import Row, status_of
-from msbench.board.statistics import Summary
+from msbench.board.statistics import Interval, Summary
 from msbench.runs.record import LatencyPart, TaskPart
 
 Tone = Literal["", "good", "bad", "warn", "muted"]
@@ -29,6 +29,8 @@ class Cell:
     toned: Literal["sub", "main"] = "sub"
     title: str = ""
     bar: tuple[float, float | None] | None = None
+    strong: bool = False
+    """Set in bold: only what leads every other row with an interval that overlaps none."""
 
 
 def absent(why: str) -> Cell:
@@ -45,12 +47,29 @@ def mean_cell(summary: Summary | None, decimals: int, *, signed: bool = False, s
     return Cell(main + suffix, spread, sort=summary.mean)
 
 
-def rank_cell(rank: tuple[int, int] | None, dense: bool) -> Cell:
+def rank_cell(rank: tuple[int, int] | None, dense: bool, leads: bool = False) -> Cell:
     """Rank range, sorted by its better end."""
     if rank is None:
         return absent("the dense control is not ranked" if dense else "not ranked")
     low, high = rank
-    return Cell(str(low) if low == high else f"{low}{text.GAP}{high}", sort=low + high / 1000)
+    return Cell(str(low) if low == high else f"{low}{text.GAP}{high}", sort=low + high / 1000, strong=leads)
+
+
+def interval_text(interval: Interval | None, decimals: int) -> str:
+    """An interval in brackets, signed; empty without one."""
+    if interval is None:
+        return ""
+    return f"[{text.signed(interval.low, decimals)}, {text.signed(interval.high, decimals)}]"
+
+
+def change_cell(row: Row, task: str, metric: str, decimals: int, dense: bool) -> Cell:
+    """A metric; below it the change against dense in percent with its interval, positive when better."""
+    cell = mean_cell(row.metric(task, metric), decimals)
+    change = None if dense else row.change(task, metric)
+    if change is None:
+        return cell
+    interval = interval_text(change.interval, 1)
+    return replace(cell, sub=f"{text.signed(change.mean)}{text.THIN}% {interval}".rstrip(), title=_made(change))
 
 
 def task_cell(row: Row, task: TaskPart, decimals: int, dense: bool) -> Cell:
@@ -62,11 +81,25 @@ def task_cell(row: Row, task: TaskPart, decimals: int, dense: bool) -> Cell:
     return replace(cell, sub=f"{text.signed(change.mean)}{text.THIN}%")
 
 
-def delta_cell(row: Row) -> Cell:
-    """Mean Δ_T; below it the sum."""
+def delta_cell(row: Row, leads: bool = False) -> Cell:
+    """Mean Δ_T; below it its interval. The sum is in the title."""
+    delta = row.delta_mean
+    cell = mean_cell(delta, 2, signed=True)
+    if delta is None:
+        return cell
     total = row.summary(lambda run: run.record.delta.sum if run.record.delta else None)
-    cell = mean_cell(row.delta_mean, 2, signed=True)
-    return replace(cell, sub=text.signed(total.mean, 2)) if total else cell
+    said = [_made(delta), f"sum over metrics {text.signed(total.mean, 2)}" if total else ""]
+    sub = interval_text(delta.interval, 2) or text.plural(delta.n, "seed")
+    return replace(cell, sub=sub, title="; ".join(filter(None, said)), strong=leads)
+
+
+def _made(summary: Summary) -> str:
+    """How the interval of a summary was made, in words."""
+    interval = summary.interval
+    if interval is None:
+        return f"{text.plural(summary.n, 'seed')}: too few for an interval"
+    made = {"t": "Student’s t", "bootstrap": "bootstrap"}[interval.method]
+    return f"95{text.THIN}% interval of the mean over {summary.n} seeds, {made}"
 
 
 def worst_cell(row: Row, tasks: Iterable[str]) -> Cell:

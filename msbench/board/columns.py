@@ -66,7 +66,7 @@ def _contract(data: BoardRows) -> Iterator[Column]:
         "Rank",
         (),
         "Rank range on mean Δ_T; overlapping ranges are ties",
-        lambda row: cells.rank_cell(data.ranks.get(row), row is data.dense),
+        lambda row: cells.rank_cell(data.ranks.get(row), row is data.dense, data.leads(row)),
         "ascending",
     )
     yield Column("status", "", "Status", (), "Whether every seed met the contract", cells.status_cell, "ascending")
@@ -91,7 +91,14 @@ def _quality(data: BoardRows) -> Iterator[Column]:
             first_direction(spec),
         )
     tasks = [task.name for task in data.board.tasks]
-    yield Column("delta", group, "Δ_T", ("mean, %", "sum"), "Mean relative change of all metrics", cells.delta_cell)
+    yield Column(
+        "delta",
+        group,
+        "Δ_T",
+        ("mean, %", f"95{text.THIN}% interval"),
+        "Mean relative change of all metrics; below: its confidence interval over seeds",
+        lambda row: cells.delta_cell(row, data.leads(row)),
+    )
     yield Column(
         "worst",
         group,

@@ -67,6 +67,8 @@ def _line(data: BoardRows, row: Row) -> dict[str, Any]:
             line |= _pair(f"{task.name}.{metric}", row.metric(task.name, metric))
         line |= _pair(f"{task.name}.delta", row.task_delta(task.name))
     line |= _pair("delta_mean", row.delta_mean)
+    interval = row.delta_mean.interval if row.delta_mean else None
+    line |= {"delta_mean.low": interval and interval.low, "delta_mean.high": interval and interval.high}
     line |= _pair("delta_sum", row.summary(lambda run: run.record.delta.sum if run.record.delta else None))
     line |= _pair("asked", row.summary(lambda run: run.record.budget.asked if run.record.budget else None))
     line |= _pair("achieved", row.achieved)

@@ -31,6 +31,8 @@ class BoardKey:
     scope: str | None
     unit: str | None
     allowance: int | None
+    table: str | None
+    """Digest of the latency table that a budget counts by; empty for other units."""
 
     @classmethod
     def of(cls, record: Record) -> BoardKey:
@@ -52,6 +54,7 @@ class BoardKey:
             scope=budget.scope if budget else None,
             unit=budget.unit if budget else None,
             allowance=allowance.samples if allowance else None,
+            table=budget.table if budget else None,
         )
 
     @property

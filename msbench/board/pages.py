@@ -8,13 +8,16 @@ from functools import cached_property
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from msbench.board import text
+from msbench.board.across import compare, critical_difference_figure
 from msbench.board.cells import device_name, set_up
+from msbench.board.comparability import kept_apart
 from msbench.board.figures import board_figures
 from msbench.board.grouping import Board, group
 from msbench.board.load import Loaded, Run
 from msbench.board.ranking import BoardRows, rank_notice
 from msbench.board.run_page import RunPage
 from msbench.board.summary import budget_words, facts, lead, warnings
+from msbench.board.sweep import Sweep
 from msbench.board.tables import detail_tables, main_table
 
 
@@ -51,16 +54,27 @@ class Site:
                 root="" if single else "../", single=single, **context
             )
         if "index.html" not in pages:
-            boards = [(board, self.href(board), board.description) for board in self.boards]
             pages["index.html"] = environment.get_template("overview.html").render(
-                root="",
-                boards=[(BoardRows.of(board), href, words) for board, href, words in boards],
-                **problems,
+                root="", **self._overview(), **problems
             )
         for run in self.loaded.runs:
             page = environment.get_template("run.html").render(root="../", page=self._run_page(run))
             pages[f"runs/{run.run_id}.html"] = page
         return pages
+
+    def _overview(self) -> dict[str, object]:
+        rows = [BoardRows.of(board) for board in self.boards]
+        comparisons, notice = compare(rows)
+        # Boards of other data or networks need no reason; of boards that look alike, it is the question.
+        alike = {board.title: [other for other in self.boards if other.title == board.title] for board in self.boards}
+        return {
+            "boards": [
+                (data, self.href(data.board), data.board.description, kept_apart(data.board, alike[data.board.title]))
+                for data in rows
+            ],
+            "comparisons": [critical_difference_figure(item, f"ranks-{i}") for i, item in enumerate(comparisons)],
+            "notice": notice,
+        }
 
     def _run_page(self, run: Run) -> RunPage:
         board = next((board for board in self.boards if run in board.everything), None)
@@ -71,13 +85,16 @@ class Site:
 
 def _board_context(board: Board) -> dict[str, object]:
     data = BoardRows.of(board)
+    sweep = Sweep.of(data)
     return {
         "board": board,
         "data": data,
         "table": main_table(data),
         "details": detail_tables(data),
         "figures": board_figures(data),
-        "notice": rank_notice(data.rows, data.ranks),
+        "sweep": sweep,
+        "sweep_table": sweep.table(data),
+        "notice": rank_notice(data),
         "lead": lead(data),
         "budget_words": budget_words(data),
         "facts": facts(data),

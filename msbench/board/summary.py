@@ -87,7 +87,8 @@ def warnings(runs: Iterable[Run]) -> list[tuple[str, str]]:
 
 
 def _unit(unit: str | None) -> str:
-    return "multiply-adds" if unit == "macs" else "parameters"
+    names = {"macs": "multiply-adds", "latency": "milliseconds of predicted latency"}
+    return names.get(unit or "", "parameters")
 
 
 def _task_words(name: str, kind: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from msbench.board.cells import Cell, device_name, mean_cell, set_ups
+from msbench.board.cells import Cell, change_cell, device_name, set_ups
 from msbench.board.columns import Column, first_direction, main_columns, metric_notes
 from msbench.board.ranking import BoardRows
 from msbench.board.rows import Row, Target
@@ -96,7 +96,8 @@ def detail_tables(data: BoardRows) -> list[DetailTable]:
         decimals = {name: data.decimals(task.name, name) for name in specs}
         lines = []
         for row in data.shown:
-            values = tuple(mean_cell(row.metric(task.name, name), decimals[name]) for name in specs)
+            dense = row is data.dense
+            values = tuple(change_cell(row, task.name, name, decimals[name], dense) for name in specs)
             lines.append(Line(row, values, _role(data, row), variant=_variant(data, row)))
         columns = tuple(
             (name, metric_notes(spec, decimals[name]), first_direction(spec)) for name, spec in specs.items()

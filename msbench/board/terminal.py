@@ -13,11 +13,11 @@ from msbench.board import cells, text
 from msbench.board.columns import metric_notes
 from msbench.board.grouping import group
 from msbench.board.load import Run
-from msbench.board.ranking import BoardRows
+from msbench.board.ranking import BoardRows, rank_notice
 from msbench.board.rows import Row, status_of
 from msbench.runs.record import Record, TaskPart
 
-_LEGEND = "Second lines: change against dense in %, the worst task's Δ_T, sparsity asked."
+_LEGEND = "Below: rank; change against dense in %; Δ_T's 95 % interval, worst task's Δ_T; sparsity asked."
 _STYLES = {"good": "green", "bad": "red", "warn": "yellow"}
 
 
@@ -32,16 +32,18 @@ def render_text(records: Iterable[Record]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, title_justify="left", caption_justify="left")
     table.title = Text("\n".join(f"{item.board.title}, {_seeds(item)}" for item in data))
     table.add_column("method", overflow="fold")
-    table.add_column("status", overflow="fold")
+    table.add_column("status\nrank", overflow="fold")
     for task in tasks.values():
         table.add_column(_header(task, data), justify="right", overflow="fold")
     devices = _devices(data)
     measured = "\n".join(cells.device_name(device) for device in devices)
-    for title in ("Δ_T\n%", "spars.\n%", "params", f"speed\n{measured}"):
+    table.add_column("Δ_T\n%", justify="right", min_width=6)
+    for title in ("spars.\n%", "params", f"speed\n{measured}"):
         table.add_column(title, justify="right", no_wrap=True)
 
     reasons = [_LEGEND]
     for item in data:
+        reasons += [rank_notice(item), *item.ranking.refusals] if item.rows else []
         broken = [row for row in item.rows if not row.finished]
         for row in [*item.shown, *broken]:
             table.add_row(*_line(item, row, list(tasks.values()), devices))
@@ -74,7 +76,7 @@ def _line(data: BoardRows, row: Row, tasks: Sequence[TaskPart], devices: Sequenc
         return [name, status]
     return [
         name,
-        status,
+        _ranked(data, row, status),
         *(_quality(data, row, task) for task in tasks),
         _delta(row),
         _sparsity(row),
@@ -90,9 +92,20 @@ def _quality(data: BoardRows, row: Row, task: TaskPart) -> Text:
     return _pair(cell.main, cell.sub.removesuffix(f"{text.THIN}%"))
 
 
+def _ranked(data: BoardRows, row: Row, status: Text) -> Text:
+    """The status, and below it the rank range where there is one."""
+    if row not in data.ranks:
+        return status
+    return Text.assemble(status, "\n", (cells.rank_cell(data.ranks[row], False).main, "dim"))
+
+
 def _delta(row: Row) -> Text:
+    """Mean Δ_T, its interval, and the worst task's."""
     worst = [found.mean for task in row.runs[0].record.tasks if (found := row.task_delta(task.name))]
-    return _pair(cells.delta_cell(row).main, text.signed(min(worst), 2) if worst else "")
+    interval = row.delta_mean.interval if row.delta_mean else None
+    ends = f"{text.signed(interval.low)}, {text.signed(interval.high)}" if interval else ""
+    below = [ends, text.signed(min(worst), 2) if worst else ""]
+    return _pair(cells.delta_cell(row).main, "\n".join(filter(None, below)))
 
 
 def _sparsity(row: Row) -> Text:

@@ -76,7 +76,7 @@ def test_three_seeds_give_rank_ranges_and_two_give_a_notice(factory: Factory) ->
     }
     few = rows_of(factory.scene(2))
     assert not few.ranks
-    assert rank_notice(few.rows, few.ranks) == "Not ranked: 2 seeds a row, and a ranking needs at least 3."
+    assert rank_notice(few) == "Not ranked: 2 seeds a row, and a ranking needs at least 3."
 
 
 def test_rows_of_different_targets_are_never_ranked_against_each_other(factory: Factory) -> None:
@@ -100,7 +100,11 @@ def test_matched_rows_with_different_targets_for_one_seed_are_not_ranked(factory
     records += [factory.record("group_lasso", seed, share=0.60) for seed in range(3)]
     data = rows_of(records)
     assert not data.ranks
-    assert rank_notice(data.rows, data.ranks).startswith("Not ranked: no two rows met the same target")
+    assert rank_notice(data) == "Not ranked: the rows had different targets; below it says which."
+    assert data.ranking.refusals == (
+        "Matched budget, structured: the targets of seed 0 differ by more than the tolerance of 0.5 points: "
+        "44.0\u202f% (random) against 60.0\u202f% (group_lasso)",
+    )
 
 
 def test_natural_sparsities_are_not_ranked(factory: Factory) -> None:
