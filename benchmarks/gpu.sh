@@ -14,5 +14,8 @@ msbench run -s one_shot_magnitude --budget 0.7 -m papers training.samples=640 tr
   data.size=m --results "$out/papers" engine.device=cuda
 msbench run -s 'meta_sparsity_direct[order=maml],meta_sparsity[learn=none,penalty=l1]' --budget 0.5 -m papers \
   training.samples=320 training.batch=8 training.amp=true data.size=m --results "$out/meta" engine.device=cuda
+for run in $(ls "$out/quick/runs" | grep '^one_shot_magnitude'); do
+  msbench measure "$run" --device cuda --batch 1,8 --dtype fp32,bf16 --results "$out/quick"
+done
 msbench results export "$out/quick.csv" --results "$out/quick"
 msbench results export "$out/papers.csv" --results "$out/papers"

@@ -39,6 +39,7 @@ class BudgetConfig(_Config):
     scope: Literal["backbone", "model"] = "backbone"
     share: float | None = None
     reference: str | None = None
+    unit: Literal["params", "macs", "latency"] = "params"
 
 
 class MetaTestConfig(_Config):
@@ -70,6 +71,8 @@ class EngineConfig(_Config):
     jobs: int = 0
     threads: int = 1
     timeout: float = 0
+    measure_seconds: Annotated[float, Interval(gt=0)] = 3.0
+    share_start: bool = True
 
 
 class SparsifierConfig(_Config):

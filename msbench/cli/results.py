@@ -41,16 +41,21 @@ def list_(results: o.Results = None) -> None:
 
 @app.command("show")
 def show(run: str, results: o.Results = None) -> None:
-    """Print one record as JSON; RUN is a run's id or any part of it that is unique.
+    """Print one record as JSON, with later measurements of the run; RUN is a run's id or any unique part of it.
 
     Example: msbench results show meta_sparsity-rooms-quick-natural-s0
     """
+    from msbench.runs.measurement import measurements
     from msbench.runs.store import Store
 
     store = Store(o.results_folder(results))
-    record = store.find(store.resolve(run))
+    run_id = store.resolve(run)
+    record = store.find(run_id)
     assert record is not None
-    typer.echo(json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False))
+    shown = record.model_dump(mode="json")
+    if later := measurements(store, run_id):
+        shown["measurements"] = [found.model_dump(mode="json") for found in later]
+    typer.echo(json.dumps(shown, indent=1, ensure_ascii=False))
 
 
 @app.command("export")

@@ -22,7 +22,7 @@ def multiply_adds(model: nn.Module, example: Tensor) -> int:
     first.
     """
     counter = FlopCounterMode(display=False)
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         model(example)
         with counter:
             model(example)
@@ -56,7 +56,7 @@ def layer_multiply_adds(model: nn.Module, example: Tensor) -> dict[str, int]:
 
         handles.append(model.get_submodule(layer.name).register_forward_hook(count))
     try:
-        with _evaluating(model), torch.no_grad():
+        with evaluating(model), torch.no_grad():
             model(example)
     finally:
         for handle in handles:
@@ -65,7 +65,7 @@ def layer_multiply_adds(model: nn.Module, example: Tensor) -> dict[str, int]:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode, each module put back afterwards as it was."""
     training = [module for module in model.modules() if module.training]
     model.eval()

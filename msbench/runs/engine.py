@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from msbench.config import EngineConfig
+from msbench.config import EngineConfig, RunConfig
 from msbench.measure.latency import allocator_environment
 from msbench.plugins import Plugins
 from msbench.runs.describe import Job
 from msbench.runs.plan import PlannedRun, order
 from msbench.runs.record import Record, Status, read_record
+from msbench.runs.sharing import kept_steps
 from msbench.runs.store import Store, write_json
 from msbench.runs.worker import failure
 
@@ -45,13 +46,16 @@ class LocalEngine:
     _children: set[subprocess.Popen[str]] = field(default_factory=set, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _stopping: threading.Event = field(default_factory=threading.Event, init=False)
+    _keep: Mapping[str, tuple[int, ...]] = field(default_factory=dict, init=False)
 
     def run(self, plan: Sequence[PlannedRun]) -> dict[str, Record]:
         """Run what is not in the store; a record for every planned run. Interrupts leave the store whole."""
         records = {run.run_id: record for run in plan if (record := self.store.reusable(run.run_id)) is not None}
         waiting = [run for run in order(plan) if run.run_id not in records]
         trained: dict[str, Record] = {}
+        self._keep = kept_steps(self.plugins, waiting)
         try:
+            self._measure_tables(waiting)
             self._train_all(waiting, records, trained)
             self._measure_all([run for run in plan if run.run_id in trained])
         except BaseException:
@@ -143,12 +147,25 @@ class LocalEngine:
             "identity": run.identity,
             "plugins": list(self.plugins_from),
             "cache": str(self.cache),
+            "keep": list(self._keep.get(run.run_id, ())),
         }
 
     def _failed(self, job: Job, status: Status, reason: str) -> Record:
         record = failure(self.plugins, job, status, reason)
         self.store.commit(job.run_id, record)
         return record
+
+    def _measure_tables(self, waiting: Sequence[PlannedRun]) -> None:
+        """The latency tables that budgets count by, while nothing trains; a run whose table is missing makes it."""
+        kinds: dict[str, RunConfig] = {}
+        for run in waiting:
+            if run.config.budget.unit == "latency":
+                kinds.setdefault(run.config.model_dump_json(include={"data", "tasks", "model", "engine"}), run.config)
+        for config in kinds.values():
+            job = self.store.root / "staging" / "table.json"
+            payload = {"config": config.model_dump(mode="json"), "plugins": list(self.plugins_from)}
+            write_json({**payload, "cache": str(self.cache)}, job)
+            self._process(["table", str(job)], job.with_suffix(".log"), None, allocator_environment())
 
     # -- measuring -----------------------------------------------------------------------------------------------
 

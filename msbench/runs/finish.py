@@ -21,26 +21,17 @@ from msbench.tasks.delta import delta
 from msbench.tasks.task import MetricSpec
 
 PROOF_TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
-MEASURE_SECONDS = 3.0
-"""Most that one alternating measurement takes."""
 
 
 def finish(plugins: Plugins, record: Record, folder: Path, dense: Record | None) -> Record:
     """The record completed with compression, proof, speed-up and Δ_T; `folder` holds its weights and mask."""
     config = RunConfig.model_validate(record.config)
-    _, _, model = rebuild(plugins, config)
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    model.eval()
-    path = folder / "mask.safetensors"
-    mask = Mask.load(path) if path.is_file() else Mask({})
-    assert record.dataset is not None
-    example = torch.rand(1, *record.dataset.image, generator=torch.Generator().manual_seed(0))
-
+    model, mask, example = trained_network(plugins, record, folder)
     compaction = compact(model, mask, example)
     small = compaction.model.eval()
-    record.proof = _prove(model, compaction, example)
+    record.proof = proof_of(model, compaction, example)
     if record.proof.equal:
-        record.compression = _compression(model, small)
+        record.compression = compression(model, small)
         record.speedup = _speedup(model, small, mask, example, config)
     elif record.status == "ok":
         record.status, record.reason = "inexact", record.proof.reason
@@ -49,7 +40,18 @@ def finish(plugins: Plugins, record: Record, folder: Path, dense: Record | None)
     return record
 
 
-def _prove(model: MultiTaskModel, compaction: Compaction, example: torch.Tensor) -> ProofPart:
+def trained_network(plugins: Plugins, record: Record, folder: Path) -> tuple[MultiTaskModel, Mask, torch.Tensor]:
+    """A run's network with its weights, in eval mode, its mask, and an image [1, C, H, W] as large as its data's."""
+    _, _, model = rebuild(plugins, RunConfig.model_validate(record.config), initial=False)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    model.eval()
+    path = folder / "mask.safetensors"
+    mask = Mask.load(path) if path.is_file() else Mask({})
+    assert record.dataset is not None
+    return model, mask, torch.rand(1, *record.dataset.image, generator=torch.Generator().manual_seed(0))
+
+
+def proof_of(model: MultiTaskModel, compaction: Compaction, example: torch.Tensor) -> ProofPart:
     """Masked against compact on random images of two sizes."""
     generator = torch.Generator().manual_seed(1)
     _, channels, height, width = example.shape
@@ -65,7 +67,7 @@ def _prove(model: MultiTaskModel, compaction: Compaction, example: torch.Tensor)
     )
 
 
-def _compression(model: torch.nn.Module, small: torch.nn.Module) -> CompressionPart:
+def compression(model: torch.nn.Module, small: torch.nn.Module) -> CompressionPart:
     counts = [sum(parameter.numel() for parameter in module.parameters()) for module in (model, small)]
     sizes = [len(save({n: v.contiguous() for n, v in m.state_dict().items()})) for m in (model, small)]
     return CompressionPart(
@@ -83,9 +85,8 @@ def _speedup(
 ) -> SpeedupPart:
     theory = theoretical_speedup(model, mask, example, config.budget.scope)
     macs = multiply_adds(model, example), multiply_adds(small, example)
-    measured: dict[str, LatencyPart | None] = {"cpu": _latency(model, small, example, "cpu", config.engine.threads)}
-    gpu = torch.cuda.is_available()
-    measured["cuda"] = _latency(model, small, example, "cuda", config.engine.threads) if gpu else None
+    measured: dict[str, LatencyPart | None] = {"cpu": _latency(model, small, example, "cpu", config)}
+    measured["cuda"] = _latency(model, small, example, "cuda", config) if torch.cuda.is_available() else None
     return SpeedupPart(
         theoretical=theory if math.isfinite(theory) else None,
         macs=macs[0] / max(macs[1], 1),
@@ -96,9 +97,14 @@ def _speedup(
 
 
 def _latency(
-    model: torch.nn.Module, small: torch.nn.Module, example: torch.Tensor, device: str, threads: int
+    model: torch.nn.Module, small: torch.nn.Module, example: torch.Tensor, device: str, config: RunConfig
 ) -> LatencyPart:
-    found: Latency = measure(model, small, example, budget_s=MEASURE_SECONDS, threads=threads, device=device)
+    seconds, threads = config.engine.measure_seconds, config.engine.threads
+    return latency_part(measure(model, small, example, budget_s=seconds, threads=threads, device=device))
+
+
+def latency_part(found: Latency) -> LatencyPart:
+    """A measurement as it stands in records."""
     return LatencyPart(
         device=found.device,
         ratio=found.ratio,
@@ -113,6 +119,12 @@ def _latency(
         dtype=found.dtype,
         load=found.load,
         noisy=found.noisy,
+        low=found.low,
+        high=found.high,
+        cpu_share=found.cpu_share,
+        others=found.others,
+        why=list(found.why),
+        mode=found.mode,
     )
 
 

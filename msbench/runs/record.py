@@ -62,11 +62,11 @@ class TaskPart(_Part):
 
 
 class BudgetPart(_Part):
-    """Sparsities are shares in [0, 1] of the scope's convolution and linear weights."""
+    """Sparsities are shares in [0, 1] of what the scope's convolution and linear layers cost in `unit`."""
 
     mode: Literal["matched", "share", "natural"]
     scope: Literal["backbone", "model"]
-    unit: Literal["params", "macs"]
+    unit: Literal["params", "macs", "latency"]
     structured: bool
     asked: float | None
     achieved: float | None
@@ -78,6 +78,8 @@ class BudgetPart(_Part):
     met: bool | None
     reference: str | None = None
     """run_id of the reference whose sparsity set the target."""
+    table: str = ""
+    """Digest of the latency table, `latency_table.json` in the run's folder, where the unit is latency."""
 
 
 class AllowancePart(_Part):
@@ -115,6 +117,8 @@ class SparsityPart(_Part):
     per_component: dict[str, float]
     channels: dict[str, list[int]]
     """Layer name to [kept, all] input channels."""
+    by_unit: dict[str, float] = Field(default_factory=dict)
+    """Sparsity in each unit that was counted: "params", "macs", and "latency" where a table was measured."""
 
 
 class CompressionPart(_Part):
@@ -129,7 +133,12 @@ class CompressionPart(_Part):
 
 
 class LatencyPart(_Part):
-    """Dense against compact in alternating rounds; seconds and the ratio dense / compact."""
+    """Dense against compact in alternating rounds; seconds and the ratio dense / compact.
+
+    low, high: 95 % interval of the median ratio. cpu_share: processor time / wall time while a CPU was timed; below
+    one, the process waited. others: running tasks of the machine that were not ours, median over the rounds. why:
+    what makes it noisy. mode: how the networks were called. None, or empty: not known.
+    """
 
     device: str
     ratio: float
@@ -144,6 +153,12 @@ class LatencyPart(_Part):
     dtype: str
     load: float | None = None
     noisy: bool = False
+    low: float | None = None
+    high: float | None = None
+    cpu_share: float | None = None
+    others: float | None = None
+    why: list[str] = Field(default_factory=list)
+    mode: Literal["eager", "graph"] = "eager"
 
 
 class SpeedupPart(_Part):
@@ -181,6 +196,8 @@ class CostPart(_Part):
     wall_s: float
     peak_memory: int
     """Bytes."""
+    shared_start: float = 0.0
+    """Of wall_s, seconds that an earlier run had spent on the start that both share."""
 
 
 class Record(_Part):

@@ -1,6 +1,7 @@
 """The process of a run. Started by the engine; talks to it by one JSON object a line on standard output.
 
 python -m msbench.runs.worker train STAGING_FOLDER
+python -m msbench.runs.worker table JOB_FILE
 python -m msbench.runs.worker measure RESULTS RUN_ID...
 """
 
@@ -13,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ def main(arguments: list[str]) -> int:
 
     if arguments[0] == "train":
         train(Path(arguments[1]), say)
+    elif arguments[0] == "table":
+        table(Path(arguments[1]))
     else:
         measure(Store(Path(arguments[1])), arguments[2:], say)
     return 0
@@ -63,6 +67,7 @@ def train(folder: Path, say: Any) -> None:
     job = Job(
         payload["run_id"], config, payload["target"], payload["reference"], payload["command"], payload["identity"]
     )
+    job = replace(job, keep=tuple(payload["keep"]))
     (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), "utf-8")
     plugins = load_plugins(payload["plugins"])
 
@@ -83,6 +88,17 @@ def train(folder: Path, say: Any) -> None:
 def failure(plugins: Plugins, job: Job, status: Status, reason: str) -> Record:
     """The record of a run that produced no result."""
     return blank_record(job, plugins.get("sparsifier", job.config.sparsifier.base), [], status, reason)
+
+
+def table(path: Path) -> None:
+    """Measure the latency table that the run described in `path` counts by, unless it is in the cache."""
+    from msbench.runs.execute import resolve_device
+    from msbench.runs.units import prepare_table
+
+    payload = json.loads(path.read_text(encoding="utf-8"))
+    config = RunConfig.model_validate(payload["config"])
+    device = resolve_device(config.engine.device)
+    prepare_table(load_plugins(payload["plugins"]), config, Path(payload["cache"]), device)
 
 
 def measure(store: Store, run_ids: list[str], say: Any) -> None:

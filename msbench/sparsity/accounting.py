@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from msbench.sparsity.costs import Costs
 from msbench.sparsity.groups import GroupLayer, Groups
 from msbench.sparsity.mask import Mask
 
@@ -18,7 +19,7 @@ class Accounting:
     parameters: over the convolution and linear weights of the scope. groups: over its groups; a group counts as
     removed when none of its weights is kept. per_layer: layer of the scope to its weights' sparsity.
     per_component: the same over the weights of "backbone" and of each "heads.TASK", in scope or not.
-    channels: layer of the scope to (kept, all) input channels.
+    channels: layer of the scope to (kept, all) input channels. by_unit: over the scope, in each unit that was priced.
     """
 
     parameters: float
@@ -26,12 +27,14 @@ class Accounting:
     per_layer: dict[str, float]
     per_component: dict[str, float]
     channels: dict[str, tuple[int, int]]
+    by_unit: dict[str, float] = field(default_factory=dict)
 
 
-def account(model: nn.Module, mask: Mask, groups: Groups) -> Accounting:
+def account(model: nn.Module, mask: Mask, groups: Groups, prices: Sequence[Costs] = ()) -> Accounting:
     """The sparsity of `model` under `mask`, over the scope that `groups` covers.
 
-    Layers that the mask does not name are whole. An unstructured mask is counted by element.
+    Layers that the mask does not name are whole. An unstructured mask is counted by element. prices: further units to
+    count in.
     """
     everywhere = Groups.of(model, "model").layers
     components: dict[str, list[GroupLayer]] = {}
@@ -46,6 +49,7 @@ def account(model: nn.Module, mask: Mask, groups: Groups) -> Accounting:
         per_layer={layer.name: _sparsity([layer], mask) for layer in groups.layers},
         per_component={name: _sparsity(layers, mask) for name, layers in components.items()},
         channels=channels,
+        by_unit={unit.unit: 1 - unit.of_mask(groups, mask) / max(unit.total, 1) for unit in prices},
     )
 
 

@@ -6,72 +6,89 @@ import math
 import os
 import subprocess
 import sys
-import time
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
-from msbench.measure.latency import allocator_environment, interval_halfwidth, measure
+from msbench.measure.latency import Latency, allocator_environment, interval_halfwidth, measure, median_interval
+from tests.measure.clocks import FakeClock
 
 IMAGE = torch.zeros(2, 3, 8, 16)
 
 
-class Sleeper(nn.Module):
-    def __init__(self, milliseconds: float) -> None:
+class Worker(nn.Module):
+    """Takes so many milliseconds of a clock that only it moves."""
+
+    def __init__(self, milliseconds: float, clock: FakeClock) -> None:
         super().__init__()
-        self.milliseconds = milliseconds
+        self.milliseconds, self.clock = milliseconds, clock
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         assert torch.is_inference_mode_enabled()
         assert not self.training
         if image.mean() > -1:  # a branch on a value: cannot be traced, so the dense network is timed as it is
-            time.sleep(self.milliseconds / 1000)
+            self.clock.work(self.milliseconds / 1000)
         return image
 
 
-def test_ratio_of_two_known_durations() -> None:
-    result = measure(Sleeper(24), Sleeper(6), IMAGE, rounds=9, warmup=3, threads=1)
+def timed(dense: float, compact: float, clock: FakeClock | None = None, **options: Any) -> Latency:
+    clock = clock or FakeClock()
+    return measure(Worker(dense, clock), Worker(compact, clock), options.pop("image", IMAGE), clock=clock, **options)
 
-    assert result.ratio == pytest.approx(4, rel=0.25)
-    assert result.dense_s == pytest.approx(0.024, rel=0.25)
-    assert result.compact_s == pytest.approx(0.006, rel=0.25)
-    assert result.q25 <= result.ratio <= result.q75
+
+def test_ratio_of_two_known_durations() -> None:
+    result = timed(24, 6, rounds=9, warmup=3)
+
+    assert [result.ratio, result.low, result.high] == pytest.approx([4, 4, 4])
+    assert result.dense_s == pytest.approx(0.024)
+    assert result.compact_s == pytest.approx(0.006)
+    assert not result.noisy
 
 
 def test_conditions_are_recorded() -> None:
-    result = measure(Sleeper(0.1), Sleeper(0.1), IMAGE.double(), rounds=7, warmup=3, threads=1)
+    result = timed(0.1, 0.1, FakeClock(share=0.5, tasks=3, average=1.5), image=IMAGE.double(), rounds=7, warmup=3)
 
     assert (result.device, result.threads, result.batch, result.size) == ("cpu", 1, 2, (8, 16))
-    assert result.dtype == "float64"
-    assert result.noisy == (result.q75 - result.q25 > 0.2 * result.ratio)
+    assert (result.dtype, result.mode) == ("float64", "eager")
+    assert (result.cpu_share, result.others, result.load) == (pytest.approx(0.5), 2.0, 1.5)
+    assert result.noisy
+    assert any("had a processor for 50%" in why for why in result.why)
 
 
 def test_thread_count_is_put_back() -> None:
     before = torch.get_num_threads()
 
-    measure(Sleeper(0.1), Sleeper(0.1), IMAGE, rounds=7, warmup=1, threads=before + 1)
+    timed(0.1, 0.1, rounds=7, warmup=1, threads=before + 1)
 
     assert torch.get_num_threads() == before
 
 
 def test_rounds_stop_early_when_the_ratio_is_certain() -> None:
-    result = measure(Sleeper(6), Sleeper(6), IMAGE, rounds=40, warmup=3, threads=1, precision=0.5)
-
-    assert result.rounds < 40
+    assert timed(6, 6, rounds=40, warmup=3, precision=0.5).rounds == 7
 
 
 def test_rounds_stop_at_the_time_budget_but_never_before_seven() -> None:
-    result = measure(Sleeper(2), Sleeper(2), IMAGE, rounds=40, warmup=1, threads=1, budget_s=0.0, precision=0.0)
-
-    assert result.rounds == 7
+    assert timed(6, 6, rounds=40, warmup=1, budget_s=0.0, precision=-1.0).rounds == 7
+    assert timed(50, 50, rounds=40, warmup=1, budget_s=1.05, precision=-1.0).rounds == 11
 
 
 def test_interval_of_the_median_is_that_of_the_order_statistics() -> None:
     # for 10 values it runs from the 2nd to the 9th: a binomial tail of 0.0107 on either side
     assert interval_halfwidth(np.arange(10.0)) == pytest.approx((8 - 1) / 2)
     assert math.isinf(interval_halfwidth(np.arange(3.0)))
+    assert median_interval(np.arange(10.0)[::-1]) == (1.0, 8.0)
+
+
+@pytest.mark.parametrize("count", [7, 9, 12, 25])
+def test_interval_of_the_median_is_that_of_scipys_quantile_test(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count)
+    expected = stats.quantile_test(values, q=0, p=0.5).confidence_interval(confidence_level=0.95)
+
+    assert median_interval(values) == pytest.approx((expected.low, expected.high))
 
 
 def test_interval_covers_the_true_median_as_often_as_it_says() -> None:

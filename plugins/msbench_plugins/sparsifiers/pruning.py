@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from msbench.api import Budget, GroupLayer, Groups, Mask, Trainer, UserError
+from msbench.api import Budget, Mask, Trainer, UserError
 
 Init = Literal["dense", "random"]
 """The weights that pruning starts from: trained dense for a share of the allowance, or the initial ones."""
@@ -56,11 +56,10 @@ class Pruning:
         At the target the selection is exact; below it a plain cut, which leaves some groups for the exact one.
         """
         budget, gone = self.trainer.budget, self.trainer.budget.sparsity(self.kept)
-        more = round((sparsity - gone) * budget.groups.weights)
+        more = round((sparsity - gone) * budget.total)
         exact = sparsity >= self.target
         if not exact:
-            largest = max(layer.weights // self.kept[layer.name].numel() for layer in budget.groups.layers)
-            more = min(more, round((self.target - gone) * budget.groups.weights) - ROOM * largest)
+            more = min(more, round((self.target - gone) * budget.total) - ROOM * budget.largest(self.kept))
         if more > 0 and self._saved:
             self.kept = self._towards_saved(more, exact)
         elif more > 0:
@@ -73,10 +72,10 @@ class Pruning:
         budget, sizes = self.trainer.budget, self.trainer.rank("magnitude", self.structured)
         spared = Mask({name: kept & self._fixed[name].bool() for name, kept in self.kept.items()})
         doomed = Mask({name: kept & ~spared[name] for name, kept in self.kept.items()})
-        weights = round((1.0 - budget.sparsity(doomed)) * budget.groups.weights)
-        if more >= weights:
-            return remove(budget, sizes, spared, more - weights, exact)
-        waiting = remove(budget, sizes, doomed, more, exact, may_empty=doomed)
+        saved = budget.cost(self.kept) - budget.cost(spared)
+        if more >= saved:
+            return remove(budget, sizes, spared, more - saved, exact)
+        waiting = remove(budget, sizes, doomed, more, exact, may_empty=doomed, present=self.kept)
         return Mask({name: kept | waiting[name] for name, kept in spared.items()})
 
 
@@ -90,16 +89,18 @@ def remove(
     budget: Budget,
     scores: Mapping[str, Tensor],
     among: Mask,
-    weights: int,
+    cost: int,
     exact: bool = True,
     may_empty: Container[str] = (),
+    present: Mask | None = None,
 ) -> Mask:
-    """What of `among` stays when about `weights` weights of it go, lowest scores first.
+    """What of `among` stays when about `cost` of it goes, in the budget's unit (weights), lowest scores first.
 
     exact: come as near as granularity allows, by the budget's own selection among these groups alone (over all groups
     its exchanges could bring back one that is not in `among`). Otherwise a plain cut, never beyond the number: a step
     on the way must not use up the small groups, which the last one needs to be exact.
-    may_empty: layers that may go whole; of any other the best group stays.
+    may_empty: layers that may go whole; of any other the best group stays. present: all that is there, where that is
+    more than `among`.
     """
     free = {}
     for name, inside in among.items():
@@ -107,26 +108,12 @@ def remove(
         if inside.any() and name not in may_empty:
             ranked = scores[name].detach().double().cpu().where(inside, -torch.inf)
             free[name].view(-1)[int(ranked.argmax())] = False
-    layers = [layer for layer in budget.groups.layers if free[layer.name].any()]
-    if not layers or weights <= 0:
+    if cost <= 0 or not any(found.any() for found in free.values()):
         return among
-    part = Groups(tuple(GroupLayer(x.name, int(free[x.name].sum()), x.weights // free[x.name].numel()) for x in layers))
-    found = {layer.name: scores[layer.name].detach().cpu()[free[layer.name]] for layer in layers}
-    if exact:
-        chosen = Budget("share", budget.scope, part, None).select(found, min(1.0, weights / part.weights), floor=0)
-    else:
-        chosen = _cut(part, found, weights)
+    part = budget.part(among if present is None else present, free)
+    found = {layer.name: scores[layer.name].detach().cpu()[free[layer.name]] for layer in part.groups.layers}
+    chosen = part.select(found, min(1.0, cost / part.total) if part.total else 0.0, floor=0, exact=exact)
     stays = {name: inside.clone() for name, inside in among.items()}
     for name, kept in chosen.items():
         stays[name][free[name]] = kept
     return Mask(stays)
-
-
-def _cut(groups: Groups, scores: Mapping[str, Tensor], weights: int) -> Mask:
-    """Without the lowest scores that together have at most `weights` weights; ties go by layer order and index."""
-    order = torch.sort(torch.cat([scores[layer.name].double() for layer in groups.layers]), stable=True).indices
-    sizes = torch.cat([torch.full((layer.count,), layer.size) for layer in groups.layers])
-    kept = torch.ones(len(sizes), dtype=torch.bool)
-    kept[order[sizes[order].cumsum(0) <= weights]] = False
-    parts = kept.split([layer.count for layer in groups.layers])
-    return Mask(dict(zip((layer.name for layer in groups.layers), parts, strict=True)))

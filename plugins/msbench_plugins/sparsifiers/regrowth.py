@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,8 +12,8 @@ import torch
 from annotated_types import Ge, Interval
 from torch import Tensor, nn
 
-from msbench.api import CriterionName, Mask, Sparsifier, Step, Trainer, UserError, group_norms
-from msbench_plugins.sparsifiers.densities import Densities, kept_weights
+from msbench.api import Budget, CriterionName, Mask, Sparsifier, Step, Trainer, UserError, group_norms
+from msbench_plugins.sparsifiers.densities import Densities, Shapes, kept_weights
 from msbench_plugins.sparsifiers.pruning import Init, Pruning, remove, train_dense
 
 Growth = Literal["random", "gradient"]
@@ -159,7 +160,7 @@ def regrow_groups(trainer: Trainer, sparsity: float, fraction: float, growth: Gr
 
     A group that is dropped and regrown at once keeps its weights.
     """
-    held, total, sizes = _held(trainer), trainer.groups.weights, trainer.rank("magnitude")
+    held, total, sizes = _held(trainer), trainer.budget.total, trainer.rank("magnitude")
     dropped = round(fraction * (1.0 - trainer.budget.sparsity(held)) * total)
     survivors = remove(trainer.budget, sizes, held, dropped, exact=False)
     growth_scores = {name: _growth_scores(trainer, weight, growth) for name, weight in trainer.weights.items()}
@@ -199,12 +200,22 @@ def random_mask(trainer: Trainer, densities: Densities) -> Mask:
     weights, target = trainer.weights, trainer.budget.target
     if target is None:
         raise UserError("sparse training needs a target: a natural budget has none")
-    kept = round((1.0 - target) * trainer.groups.weights)
     mask = {}
-    for name, count in kept_weights({n: w.shape for n, w in weights.items()}, kept, densities).items():
+    for name, count in _counts(trainer.budget, {n: w.shape for n, w in weights.items()}, target, densities).items():
         order = torch.rand(weights[name].shape, generator=trainer.generator)
         mask[name] = _highest(order, count)
     return Mask(mask)
+
+
+def _counts(budget: Budget, shapes: Shapes, target: float, densities: Densities) -> dict[str, int]:
+    """Weights to keep in each layer, by its density, of which so many in all that their cost meets the target."""
+    prices = {layer.name: budget.priced.of_entry(layer, layer.weights) for layer in budget.groups.layers}
+    wanted = round((1.0 - target) * budget.total)
+
+    def cost(kept: int) -> int:
+        return sum(prices[name] * count for name, count in kept_weights(shapes, kept, densities).items())
+
+    return kept_weights(shapes, bisect_left(range(budget.groups.weights + 1), wanted, key=cost), densities)
 
 
 @torch.no_grad()
