@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -130,7 +131,11 @@ def validated(component: Component, params: Mapping[str, Any], where: str) -> di
         instance: Any = TypeAdapter(component.cls).validate_python(dict(params))
     except ValidationError as error:
         raise user_error(error, where) from error
-    return dataclasses.asdict(instance)
+    settled = dataclasses.asdict(instance)
+    for key, value in settled.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{where}.{key}={value}: not a finite number")
+    return settled
 
 
 def build_part(component: Component, params: Mapping[str, Any]) -> Any:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
 import importlib.util
+import inspect
+import os
 import sys
 import traceback
+import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pluggy
 
 from msbench import __version__, hookspecs
 from msbench.errors import UserError, nearest
+from msbench.hooks import register
 
+DISABLE = "MSBENCH_DISABLE"
+"""Environment variable: plugins, by comma, that must not be imported at all."""
+TRACE = "MSBENCH_TRACE"
+"""Environment variable: anything but empty or 0 prints every hook call to standard error."""
 KINDS = {
     "sparsifier": "msbench_sparsifiers",
     "dataset": "msbench_datasets",
@@ -42,7 +51,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Broken:
-    """A plugin that could not be loaded."""
+    """A plugin that could not be loaded. `traceback` is empty where `error` says it all."""
 
     plugin: str
     error: str
@@ -51,11 +60,12 @@ class Broken:
 
 @dataclass
 class Plugins:
-    """Everything installed, by kind and name; and what failed to load."""
+    """Everything installed, by kind and name; what failed to load; and what was not to be loaded."""
 
     manager: pluggy.PluginManager
     components: dict[str, dict[str, Component]] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
+    disabled: list[str] = field(default_factory=list)
 
     def get(self, kind: str, name: str) -> Component:
         """The component of this name; UserError names the nearest one, or the broken plugin that may have held it."""
@@ -63,6 +73,7 @@ class Plugins:
         if found is not None:
             return found
         lost = "".join(f"; plugin {b.plugin!r} failed to load: {b.error}" for b in self.broken)
+        lost += "".join(f"; plugin {name!r} is disabled by {DISABLE}" for name in self.disabled)
         raise UserError(f"unknown {kind} {name!r}: {nearest(name, self.components[kind])}{lost}")
 
     def classes(self, kind: str) -> Mapping[str, type]:
@@ -80,29 +91,60 @@ def load_plugins(extra: Iterable[str] = ()) -> Plugins:
     (`file.py:Class`, `module:Class`).
 
     Each is loaded on its own: one that fails is remembered with its traceback. An `extra` plugin was asked for, so
-    its failure is a UserError.
+    its failure is a UserError. What MSBENCH_DISABLE names is not imported: a distribution, an entry point as
+    `distribution:name` or `name`, or an extra file or module as it is given.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
+    if os.environ.get(TRACE, "0") not in ("", "0"):
+        manager.trace.root.setwriter(sys.stderr.write)
+        manager.enable_tracing()
     plugins = Plugins(manager, {kind: {} for kind in KINDS})
-    for entry in _entry_points():
+    entries, extra = _entry_points(), list(extra)
+    disabled = _disabled({name for entry in entries for name in _names(entry)} | set(extra))
+    for entry in entries:
+        label = f"{_distribution(entry)}:{entry.name}"
+        if disabled & _names(entry):
+            plugins.disabled.append(label)
+            continue
         try:
-            _register(plugins, entry.load(), f"{_distribution(entry)}:{entry.name}", _version(entry))
+            _register(plugins, entry.load(), label, _version(entry))
+        except UserError as error:
+            plugins.broken.append(Broken(label, str(error), ""))
         except Exception as error:  # a plugin may fail in any way; it must not take the host with it
-            plugins.broken.append(Broken(f"{_distribution(entry)}:{entry.name}", _line(error), traceback.format_exc()))
+            plugins.broken.append(Broken(label, _line(error), traceback.format_exc()))
     for source in extra:
-        try:
-            name, _, class_name = source.partition(".py:") if ".py:" in source else source.partition(":")
-            module = import_plugin(f"{name}.py" if ".py:" in source else name)
-            if class_name:
-                _add(plugins, _kind_of(getattr(module, class_name)), getattr(module, class_name), module.__name__, "")
-            else:
-                _register(plugins, module, module.__name__, getattr(module, "__version__", ""))
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"--plugin {source}: {_line(error)}\n{traceback.format_exc()}") from error
+        if source in disabled:
+            raise UserError(f"--plugin {source}: it is disabled by {DISABLE}")
+        _load_extra(plugins, source)
     return plugins
+
+
+def _load_extra(plugins: Plugins, source: str) -> None:
+    try:
+        name, _, class_name = source.partition(".py:") if ".py:" in source else source.partition(":")
+        module = import_plugin(f"{name}.py" if ".py:" in source else name)
+        if class_name:
+            _add(plugins, _kind_of(getattr(module, class_name)), getattr(module, class_name), module.__name__, "")
+        elif not plugins.manager.is_registered(module):  # an installed plugin may be named once more
+            _register(plugins, module, module.__name__, getattr(module, "__version__", ""))
+    except UserError as error:
+        prefix = f"--plugin {source}: "
+        raise UserError(str(error) if str(error).startswith(prefix) else f"{prefix}{error}") from error
+    except Exception as error:
+        raise UserError(f"--plugin {source}: {_line(error)}\n{traceback.format_exc()}") from error
+
+
+def field_types(cls: type, annotated: bool = True) -> dict[str, Any]:
+    """Type of each field of a plugin class as the module that defines it sees it, with or without its bounds."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        own = {f.name for f in dataclasses.fields(base)} if dataclasses.is_dataclass(base) else set()
+        names = {name: hint for name, hint in inspect.get_annotations(base).items() if name in own}
+        found |= typing.get_type_hints(
+            SimpleNamespace(__annotations__=names), vars(sys.modules[base.__module__]), include_extras=annotated
+        )
+    return found
 
 
 def source_of(cls: type) -> str:
@@ -157,26 +199,48 @@ def _version(entry: EntryPoint) -> str:
     return entry.dist.version if entry.dist is not None else __version__
 
 
+def _names(entry: EntryPoint) -> set[str]:
+    """How MSBENCH_DISABLE may name a plugin."""
+    return {_distribution(entry), entry.name, f"{_distribution(entry)}:{entry.name}"}
+
+
+def _disabled(known: set[str]) -> set[str]:
+    """What MSBENCH_DISABLE names; a name that is nowhere is an error, since the plugin that was meant would load."""
+    asked = {name.strip() for name in os.environ.get(DISABLE, "").split(",") if name.strip()}
+    for name in sorted(asked - known):
+        raise UserError(f"{DISABLE}: there is no plugin {name!r}: {nearest(name, known)}")
+    return asked
+
+
 def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _register(plugins: Plugins, module: ModuleType, name: str, version: str) -> None:
     """Register one plugin and collect its classes; on any failure nothing of it stays."""
-    plugins.manager.register(module, name)
+    register(plugins.manager, module, name)
     before = {kind: dict(known) for kind, known in plugins.components.items()}
     try:
+        others = [other for other in plugins.manager.get_plugins() if other is not module]
         for kind, hook in KINDS.items():
-            function = getattr(module, hook, None)
-            for cls in function() if function is not None else ():
-                _add(plugins, kind, cls, name, version)
+            for found in plugins.manager.subset_hook_caller(hook, others)():
+                for cls in _classes(found, hook):
+                    _add(plugins, kind, cls, name, version)
     except BaseException:
         plugins.manager.unregister(module)
         plugins.components = before
         raise
 
 
+def _classes(found: Any, hook: str) -> Iterable[type]:
+    if not isinstance(found, list | tuple) or not all(isinstance(cls, type) for cls in found):
+        raise UserError(f"{hook} returned {found!r}, not a list of classes")
+    return found
+
+
 def _add(plugins: Plugins, kind: str, cls: type, plugin: str, version: str) -> None:
+    if _kind_of(cls) != kind:
+        raise UserError(f"{plugin}: {cls.__name__} is a {_kind_of(cls)}, but {KINDS[kind]} returned it")
     name = getattr(cls, "name", None)
     if not isinstance(name, str) or not name:
         raise UserError(f"{plugin}: {kind} class {cls.__name__} has no `name`")

@@ -43,7 +43,7 @@ def select(
     chosen: dict[str, SparsifierConfig] = {}
     used: set[str] = set()
     for text in expanded:
-        name, given = _parse(text)
+        name, given = parse_named(text)
         component = plugins.get("sparsifier", name)
         fields = {f.name for f in dataclasses.fields(component.cls)}
         common = {key: value for key, value in shared.items() if key in fields}
@@ -75,7 +75,7 @@ def criteria_of(component: Component, config: SparsifierConfig) -> dict[str, str
 
 def build_criterion(plugins: Plugins, text: str) -> Criterion:
     """A criterion from `name`, `name[param=value]` or `mask:RUN`; UserError where there is none."""
-    name, params = ("mask", {"run": text.removeprefix(MASK)}) if text.startswith(MASK) else _parse(text)
+    name, params = ("mask", {"run": text.removeprefix(MASK)}) if text.startswith(MASK) else parse_named(text)
     component = plugins.get("criterion", name)
     criterion: Criterion = build_part(component, validated(component, params, f"criterion {name}"))
     return criterion
@@ -91,7 +91,7 @@ def every(plugins: Plugins, budget: BudgetConfig) -> list[str]:
     return names
 
 
-def _parse(text: str) -> tuple[str, dict[str, Any]]:
+def parse_named(text: str) -> tuple[str, dict[str, Any]]:
     name, bracket, rest = text.partition("[")
     if not bracket:
         return name, {}

@@ -1,4 +1,4 @@
-"""`msbench plugins`: what is installed, and what each plugin can be told."""
+"""`msbench plugins`: what is installed, what each plugin can be told, whether it keeps the rules, how to write one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from typing import Any
 import typer
 
 from msbench.cli import options as o
+from msbench.cli.plugins_check import check
+from msbench.cli.plugins_new import new
 
-app = typer.Typer(help="What is installed, its parameters and papers.", no_args_is_help=False, rich_markup_mode=None)
+app = typer.Typer(
+    help="What is installed, its parameters and papers; rules for plugins, and a start for one's own.",
+    no_args_is_help=False,
+    rich_markup_mode=None,
+)
+app.command("check")(check)
+app.command("new")(new)
 
 
 @app.callback(invoke_without_command=True)
@@ -21,7 +29,7 @@ def default(context: typer.Context) -> None:
 
 @app.command("list")
 def list_(plugin: o.PluginSources = None) -> None:
-    """List everything that is installed, and what failed to load with its traceback.
+    """List everything that is installed, what failed to load and why, and what MSBENCH_DISABLE keeps out.
 
     Example: msbench plugins list
     """
@@ -38,7 +46,11 @@ def list_(plugin: o.PluginSources = None) -> None:
             table.add_row(kind, component.name, component.plugin, component.version, _summary(component.cls))
     console.print(table)
     for broken in plugins.broken:
-        console.print(f"\nFailed to load {broken.plugin}: {broken.error}\n{broken.traceback}", markup=False)
+        console.print(f"\nFailed to load {broken.plugin}: {broken.error}", markup=False, soft_wrap=True)
+        if broken.traceback:
+            console.print(broken.traceback, markup=False, soft_wrap=True)
+    for name in plugins.disabled:
+        console.print(f"\nDisabled by MSBENCH_DISABLE, not imported: {name}", markup=False)
 
 
 @app.command("show")
@@ -51,7 +63,7 @@ def show(name: str, plugin: o.PluginSources = None) -> None:
 
     from msbench.cli.display import make_console
     from msbench.errors import UserError, nearest
-    from msbench.plugins import load_plugins
+    from msbench.plugins import field_types, load_plugins
 
     plugins = load_plugins(plugin or [])
     found = [kind[name] for kind in plugins.components.values() if name in kind]
@@ -71,7 +83,7 @@ def show(name: str, plugin: o.PluginSources = None) -> None:
                 given = ", ".join(f"{key}={value}" for key, value in params.items())
                 console.print(f"  {variant}: {given}", markup=False, highlight=False)
         table = Table("parameter", "type", "default", box=None, header_style="bold")
-        hints = typing.get_type_hints(cls, include_extras=False)
+        hints = field_types(cls, annotated=False)
         for parameter in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
             table.add_row(parameter.name, _type_name(hints[parameter.name]), repr(parameter.default))
         if table.row_count:

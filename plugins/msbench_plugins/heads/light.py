@@ -49,7 +49,10 @@ class _LightDense(nn.Module):
 
 @dataclass
 class TwoLayer(Head):
-    """Global average pooling of the coarsest map and two fully connected layers, for image-level attributes."""
+    """Global average pooling of the coarsest map and two fully connected layers, for image-level attributes.
+
+    width: outputs of the first of them.
+    """
 
     name: ClassVar[str] = "two_layer"
     kind: ClassVar[Literal["dense", "vector"]] = "vector"
