@@ -28,6 +28,7 @@ def plan(
     from msbench.plugins import load_plugins
     from msbench.runs.estimate import estimate
     from msbench.runs.plan import make_plan
+    from msbench.runs.sharing import sharing
     from msbench.runs.store import Store, default_cache
 
     plugins = load_plugins(plugin or [])
@@ -44,4 +45,5 @@ def plan(
     console = make_console()
     console.print(table)
     missing = sum(not item.cached for item in planned)
-    console.print(f"{missing} to run, {len(planned) - missing} in the store. {estimate(planned, store)}")
+    state = f"{missing} to run, {len(planned) - missing} in the store."
+    console.print(" ".join([state, estimate(planned, store), sharing(plugins, planned)]).strip())

@@ -11,15 +11,12 @@ blocks that stay in the cache from one pass to the next.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-_BLOCK = 1 << 19
-"""Elements of a block on a CPU: two megabytes of float32. Measured: smaller ones wait more often for threads to
-meet, larger ones leave the cache."""
+from msbench.sparsity.columns import Columns, laid_out_like, working_memory
 
 _MAX_ITERATIONS = 30
 """A bound, not a setting: in float32 one or two are needed with a warm start, and up to five without."""
@@ -28,8 +25,8 @@ _MAX_ITERATIONS = 30
 @torch.no_grad()
 def group_norms(weight: Tensor) -> Tensor:
     """Euclidean norm of each input channel of a weight [O, I, ...]: [I]."""
-    columns = _Columns.of(weight)
-    return columns.norms(_scratch([columns]))
+    columns = Columns.of(weight)
+    return columns.norms(working_memory([columns]))
 
 
 @torch.no_grad()
@@ -52,8 +49,8 @@ def prox_mcp(weights: Sequence[Tensor], threshold: float, concavity: float) -> l
     Returns the group norms before the step, [I] for each weight.
     """
     _check(threshold, concavity)
-    layers = [_Columns.of(weight) for weight in weights]
-    scratch = _scratch(layers)
+    layers = [Columns.of(weight) for weight in weights]
+    scratch = working_memory(layers)
     norms = []
     for columns in layers:
         norm = columns.norms(scratch)
@@ -69,8 +66,8 @@ def prox_mcp(weights: Sequence[Tensor], threshold: float, concavity: float) -> l
 def prox_l1(weights: Sequence[Tensor], threshold: float) -> None:
     """Soft threshold of every weight by itself, sign(w) max(0, |w| - threshold), in place."""
     _check(threshold)
-    layers = [_Columns.of(weight) for weight in weights]
-    scratch = _scratch(layers)
+    layers = [Columns.of(weight) for weight in weights]
+    scratch = working_memory(layers)
     for columns in layers:
         for rows in columns.rows(scratch):
             clamped = scratch[: rows.numel()].view(rows.shape)
@@ -79,19 +76,27 @@ def prox_l1(weights: Sequence[Tensor], threshold: float) -> None:
 
 @torch.no_grad()
 def prox_l1_adaptive(
-    weights: Sequence[Tensor], second_moments: Sequence[Tensor], threshold: float, eps: float = 1e-8
+    weights: Sequence[Tensor],
+    second_moments: Sequence[Tensor],
+    threshold: float,
+    eps: float = 1e-8,
+    bias_corrections: Sequence[float] | None = None,
 ) -> None:
     """Soft threshold in Adam's metric, sign(w) max(0, |w| - threshold / d) with d = √v̂ + ε, in place.
 
-    second_moments: Adam's bias-corrected v̂, one for each weight, of its shape.
+    second_moments: Adam's v, one for each weight, of its shape. bias_corrections: 1 - β₂ ** step, one for each weight,
+    so that v̂ = v / correction; None where v is v̂ already.
     """
     _check(threshold)
-    layers = [_Columns.of(weight) for weight in weights]
-    scratch = _scratch(layers)
-    for columns, weight, moment in zip(layers, weights, second_moments, strict=True):
-        moments = _Columns.of(_laid_out_like(moment, weight))
+    layers = [Columns.of(weight) for weight in weights]
+    scratch = working_memory(layers)
+    corrections = bias_corrections or [1.0] * len(layers)
+    for columns, weight, moment, correction in zip(layers, weights, second_moments, corrections, strict=True):
+        scale = math.sqrt(correction)
+        moments = Columns.of(laid_out_like(moment, weight))
         for rows, v in zip(columns.rows(scratch), moments.rows(scratch), strict=True):
-            t = torch.sqrt(v, out=scratch[: v.numel()].view(v.shape)).add_(eps).reciprocal_().mul_(threshold)
+            d = torch.sqrt(v, out=scratch[: v.numel()].view(v.shape)).add_(eps * scale)
+            t = d.reciprocal_().mul_(threshold * scale)
             rows.sub_(torch.clamp(rows, -t, t))
 
 
@@ -115,25 +120,27 @@ class AdaptiveProx:
         weights: Sequence[Tensor],
         second_moments: Sequence[Tensor],
         threshold: float,
-        bias_correction: float = 1.0,
+        bias_corrections: Sequence[float] | None = None,
     ) -> list[Tensor]:
         """Returns the group norms before the step, [I] for each weight.
 
-        second_moments: Adam's v (`exp_avg_sq`), one for each weight, of its shape. bias_correction:
-        1 - β₂ ** step, so that v̂ = v / bias_correction.
+        second_moments: Adam's v (`exp_avg_sq`), one for each weight, of its shape. bias_corrections: 1 - β₂ ** step,
+        one for each weight, so that v̂ = v / correction; None where v is v̂ already.
         """
         _check(threshold)
         if threshold == 0:
             return [group_norms(weight) for weight in weights]
 
-        # the same factor in D and t leaves z as it is: the bias correction needs no pass over v
-        scale = math.sqrt(bias_correction)
-        layers = [_Columns.of(weight) for weight in weights]
-        buffers = [_scratch(layers) for _ in range(4)]
+        layers = [Columns.of(weight) for weight in weights]
+        buffers = [working_memory(layers) for _ in range(4)]
         self._theta = self._theta or [weight.new_zeros(weight.shape[1]) for weight in weights]
+        corrections = bias_corrections or [1.0] * len(layers)
         norms = []
-        for columns, weight, moment, theta in zip(layers, weights, second_moments, self._theta, strict=True):
-            moments = _Columns.of(_laid_out_like(moment, weight))
+        each = zip(layers, weights, second_moments, self._theta, corrections, strict=True)
+        for columns, weight, moment, theta, correction in each:
+            # the same factor in D and t leaves z as it is: the bias correction needs no pass over v
+            scale = math.sqrt(correction)
+            moments = Columns.of(laid_out_like(moment, weight))
             t = threshold * scale * math.sqrt(columns.size)
             norm = torch.empty_like(theta)
             for channels in columns.channels(buffers[0]):
@@ -166,7 +173,7 @@ class AdaptiveMCP:
         for weight, moment, norm in zip(weights, second_moments, norms, strict=True):
             flat = norm * concavity >= threshold * math.sqrt(weight[:, 0].numel())
             kept.append((flat, weight[:, flat]))
-            d = _laid_out_like(moment, weight).sqrt().add_(self._eps).clamp_min_(2 * concavity)
+            d = laid_out_like(moment, weight).sqrt().add_(self._eps).clamp_min_(2 * concavity)
             left = d - concavity
             weight.mul_(d.div_(left))
             metrics.append(left.square_())
@@ -182,7 +189,7 @@ class _Block:
     x, v: weights and second moments. t: the threshold of a group. buffers: four, at least as large as x.
     """
 
-    def __init__(self, x: _Columns, v: _Columns, t: float, eps: float, buffers: Sequence[Tensor]) -> None:
+    def __init__(self, x: Columns, v: Columns, t: float, eps: float, buffers: Sequence[Tensor]) -> None:
         self._x = x
         shape = x.matrix.shape
         self._squares, self._ratio, self._inverse, self._work = (b[: shape.numel()].view(shape) for b in buffers)
@@ -225,79 +232,8 @@ class _Block:
         return theta
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """A weight [O, I, ...] as a matrix, without a copy: `width` neighbouring columns are one group."""
-
-    matrix: Tensor
-    width: int
-
-    @classmethod
-    def of(cls, weight: Tensor) -> _Columns:
-        """[O, I * k], k columns a group, where contiguous; [O * k, I] where channels come last."""
-        if weight.is_contiguous():
-            return cls(weight.view(weight.shape[0], -1), weight[0, 0].numel())
-        last = weight.movedim(1, -1)
-        if last.is_contiguous():
-            return cls(last.view(-1, weight.shape[1]), 1)
-        raise ValueError(f"weight {tuple(weight.shape)}: neither contiguous nor channels last {weight.stride()}")
-
-    @property
-    def size(self) -> int:
-        """Numbers in a group."""
-        return self.matrix.shape[0] * self.width
-
-    def fold(self, values: Tensor) -> Tensor:
-        """Sum of values of the matrix's shape over each group."""
-        return values.sum(0).view(-1, self.width).sum(1)
-
-    def spread(self, values: Tensor) -> Tensor:
-        """A number for each group, repeated for each of its columns."""
-        # repeat_interleave would wake every thread for these few numbers
-        return values[:, None].expand(-1, self.width).reshape(-1)
-
-    def take(self, channels: slice) -> _Columns:
-        """Some of the groups."""
-        return _Columns(self.matrix[:, channels.start * self.width : channels.stop * self.width], self.width)
-
-    def rows(self, scratch: Tensor) -> tuple[Tensor, ...]:
-        """The matrix in blocks of rows that fit into `scratch`."""
-        return self.matrix.split(scratch.numel() // self.matrix.shape[1])
-
-    def channels(self, scratch: Tensor) -> Iterator[slice]:
-        """The groups in blocks that fit into `scratch`."""
-        count, step = self.matrix.shape[1] // self.width, scratch.numel() // self.size
-        for start in range(0, count, step):
-            yield slice(start, min(start + step, count))
-
-    def norms(self, scratch: Tensor) -> Tensor:
-        """Euclidean norm of each group."""
-        squares = self.matrix.new_zeros(self.matrix.shape[1])
-        for rows in self.rows(scratch):
-            squares += torch.mul(rows, rows, out=scratch[: rows.numel()].view(rows.shape)).sum(0)
-        return squares.view(-1, self.width).sum(1).sqrt_()
-
-
 def _check(threshold: float, concavity: float = 0.0) -> None:
     if not threshold >= 0:
         raise ValueError(f"threshold: expected 0 or more, got {threshold}")
     if not 0 <= concavity < 1:
         raise ValueError(f"concavity: expected 0 or more and less than 1, got {concavity}")
-
-
-def _laid_out_like(moment: Tensor, weight: Tensor) -> Tensor:
-    """The same numbers with the weight's strides; a copy only where they differ."""
-    return moment if moment.stride() == weight.stride() else torch.empty_like(weight).copy_(moment)
-
-
-def _scratch(layers: Sequence[_Columns]) -> Tensor:
-    """Working memory for a block: at least a row and a group of any of these layers.
-
-    On a GPU, where launching a kernel costs more than memory does, a block is a whole layer.
-    """
-    matrix = layers[0].matrix
-    if matrix.device.type == "cpu":
-        size = max(_BLOCK, *(max(layer.matrix.shape[1], layer.size) for layer in layers))
-    else:
-        size = max(layer.matrix.numel() for layer in layers)
-    return matrix.new_empty(size)

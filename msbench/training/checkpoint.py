@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from msbench.training.trainer import Trainer
+
+PARTS = ("model", "balancer")
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,19 @@ class Snapshot:
     @classmethod
     def take(cls, model: nn.Module, balancer: nn.Module) -> Snapshot:
         return cls(*({name: value.clone() for name, value in m.state_dict().items()} for m in (model, balancer)))
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], device: torch.device) -> Snapshot:
+        """From what `tensors` gave."""
+        states: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+        for name, value in tensors.items():
+            part, _, rest = name.partition(".")
+            states[part][rest] = value.to(device)
+        return cls(**states)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Both states as one mapping."""
+        return {f"{part}.{name}": value for part in PARTS for name, value in getattr(self, part).items()}
 
     def put(self, model: nn.Module, balancer: nn.Module) -> None:
         """Copy the state back, in place."""

@@ -38,7 +38,7 @@ class Episode:
 
     tasks: tuple[str, ...]
     gradients: Mapping[str, Tensor]
-    losses: Mapping[str, float]
+    losses: Mapping[str, Tensor]
 
 
 @dataclass
@@ -116,6 +116,7 @@ class MetaTraining:
             if index == count - 1 or index % (count // 20 + 1) == 0:
                 for size, times in sorted(drawn.items()):
                     trainer.log(f"episodes/{size}_tasks", times)
+        trainer.history.check()
 
     def episode(self, trainer: Trainer, tasks: tuple[str, ...]) -> Episode:
         """One episode; the meta-weights stay as they are."""
@@ -137,16 +138,12 @@ class _EpisodeLoss:
 
     def __init__(self, trainer: Trainer, tasks: tuple[str, ...]) -> None:
         self._trainer, self._tasks = trainer, tasks
-        self._losses: dict[str, Tensor] = {}
+        self.latest: dict[str, Tensor] = {}
 
     def __call__(self, weights: Weights) -> Tensor:
         losses = self._trainer.losses(self._trainer.next_batch(), self._tasks, weights)
-        self._losses = {name: loss.detach() for name, loss in losses.items()}
+        self.latest = {name: loss.detach() for name, loss in losses.items()}
         return self._trainer.balancer(losses)
-
-    @property
-    def latest(self) -> dict[str, float]:
-        return {name: float(loss) for name, loss in self._losses.items()}
 
 
 def _leave_mean_gradients(trainer: Trainer, episodes: Sequence[Episode]) -> None:
@@ -160,10 +157,10 @@ def _leave_mean_gradients(trainer: Trainer, episodes: Sequence[Episode]) -> None
             parameter.grad = torch.stack(touched).mean(0) if len(touched) > 1 else touched[0]
 
 
-def _mean_losses(episodes: Sequence[Episode]) -> dict[str, float]:
-    """Query loss per task, averaged over the episodes that have it."""
-    collected: dict[str, list[float]] = {}
+def _mean_losses(episodes: Sequence[Episode]) -> dict[str, Tensor]:
+    """Query loss per task in double precision, averaged over the episodes that have it."""
+    collected: dict[str, list[Tensor]] = {}
     for episode in episodes:
         for name, loss in episode.losses.items():
-            collected.setdefault(name, []).append(loss)
-    return {name: sum(values) / len(values) for name, values in collected.items()}
+            collected.setdefault(name, []).append(loss.double())
+    return {name: sum(values[1:], start=values[0]) / len(values) for name, values in collected.items()}

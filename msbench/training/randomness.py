@@ -12,21 +12,23 @@ from torch import Tensor
 class ModelRandomness:
     """Dropout and its like draw from torch's default generators. While the model runs they hold a state of its own,
     which goes on from one forward to the next; outside they are as they were.
+
+    states: of the generators while they are not lent.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._device = device
         generators = [torch.Generator(place).manual_seed(seed) for place in self._places()]
-        self._states = [generator.get_state() for generator in generators]
+        self.states = [generator.get_state() for generator in generators]
 
     @contextmanager
     def lent(self) -> Iterator[None]:
         """Run the model inside this."""
-        outside = self._swap(self._states)
+        outside = self._swap(self.states)
         try:
             yield
         finally:
-            self._states = self._swap(outside)
+            self.states = self._swap(outside)
 
     def _places(self) -> list[torch.device]:
         cpu = torch.device("cpu")

@@ -31,6 +31,9 @@ class TrainingSettings:
     evaluations: evenly spaced evaluations on validation data over the allowance.
     balancer: how the tasks' losses become one (a loss balancer's name).
     amp: bfloat16 autocast.
+    compile: plain training steps run the network through torch.compile. It is off since compiling takes a minute or
+        more, and numbers differ in the last digits; what methods look into (criteria, meta-training, latent weights)
+        always is the network itself.
     """
 
     samples: Annotated[int, Gt(0)] = 8000
@@ -44,6 +47,7 @@ class TrainingSettings:
     evaluations: Annotated[int, Ge(1)] = 8
     balancer: str = "uncertainty"
     amp: bool = False
+    compile: bool = False
 
     def lr_at(self, progress: float) -> float:
         """Learning rate when this share of the allowance is spent."""

@@ -32,6 +32,14 @@ class Sparsifier(ABC):
     def sparsify(self, trainer: Trainer) -> None:
         """Train and prune `trainer.model` within the allowance; leave the mask applied."""
 
+    def plain_share(self) -> float:
+        """Share of the allowance that it trains plainly before anything else; 0 for none, 1 for all of it.
+
+        It only tells a plan where the dense run of the same seed should keep its state. Plain first stages,
+        `trainer.train(...)` of the initial weights without callbacks, are shared whether they are announced or not.
+        """
+        return 0.0
+
     def notes(self) -> list[str]:
         """Rulings that a reader of the board must know: which formulation ran, where it departs from the paper."""
         return []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from msbench.data.dataset import Batch, Samples
 from msbench.tasks.task import Task
@@ -43,6 +44,15 @@ class Stream:
             self._queue = torch.cat([self._queue, epoch])
         chosen, self._queue = self._queue[:size], self._queue[size:]
         return self._augment(self._samples.batch(chosen))
+
+    def state(self) -> dict[str, Tensor]:
+        """Where the stream is: the indices left of the epochs that were drawn, and its generator."""
+        return {"queue": self._queue, "generator": self._generator.get_state()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        self._queue = state["queue"]
+        self._generator.set_state(state["generator"])
 
     def _augment(self, batch: Batch) -> Batch:
         if self._flip:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from msbench.data.dataset import Batch, Samples
-from msbench.errors import DivergedError
 from msbench.models.multitask import MultiTaskModel
 from msbench.sparsity.budget import Budget
 from msbench.sparsity.criteria import Criterion
@@ -22,10 +20,12 @@ from msbench.tasks.task import Task
 from msbench.training.balancing import LossBalancer
 from msbench.training.checkpoint import Snapshot
 from msbench.training.evaluate import Evaluation
-from msbench.training.history import History
+from msbench.training.gradients import mean_gradients, scoring, task_gradients
+from msbench.training.history import LOSS, History
 from msbench.training.optimizer import Optimizer
 from msbench.training.randomness import ModelRandomness
 from msbench.training.settings import Allowance, TrainingSettings
+from msbench.training.start import Starts, plain_stage
 from msbench.training.stepping import Step
 from msbench.training.stream import Stream
 from msbench.training.validation import Validation
@@ -65,6 +65,8 @@ class Trainer:
     device: torch.device
     seed: int
     on_evaluation: Callable[[History], None] | None = None
+    starts: Starts | None = None
+    """Where plain first stages are kept for other runs; None: nowhere."""
 
     mask: Mask | None = field(default=None, init=False)
     view: View = field(default_factory=View, init=False)
@@ -72,17 +74,21 @@ class Trainer:
     """What replaces the loss balancer in the stage that trains now."""
     natural: float | None = field(default=None, init=False)
     """Sparsity that the method had found by itself, noted by `settle`."""
+    shared_seconds: float = field(default=0.0, init=False)
+    """Seconds of training that another run has spent for this one (a shared start)."""
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.allowance = Allowance(self.settings.samples)
-        self.history = History()
+        self.history = History(deferred=self.device.type != "cpu")
         self.optimizer = Optimizer(self.model, self.balancer, self.settings)
         order = torch.Generator().manual_seed(self.seed + 0x5EED)
         augmentation = (self.settings.flip, self.settings.zoom, self.settings.jitter)
         self._stream = Stream(self.train_samples, self.tasks, order, *augmentation)
         self._randomness = ModelRandomness(self.seed + 0xD0, self.device)
         self._validation = Validation(self.settings.evaluations)
+        self._forward: Callable[..., dict[str, Tensor]] = self.model
+        self._compiled = torch.compile(self.model) if self.settings.compile else self.model
 
     @property
     def groups(self) -> Groups:
@@ -120,16 +126,22 @@ class Trainer:
         """
         count = self.steps(share, steps)
         self.objective = objective
-        for index in range(count):
+        plain = plain_stage(self, count, schedule, (before_step, after_step, objective))
+        for index in range(plain.resume() if plain is not None else 0, count):
             lr = self.lr if schedule == "run" else self.settings.lr_at(index / count)
             step = Step(index, index == count - 1, lr)
+            self._forward = self._compiled
             losses = self.backward(self.next_batch(), objective)
+            self._forward = self.model  # a compiled one would not see hooks that come later
             if before_step is not None:
                 before_step(step)
             self.update(losses, lr)
             if after_step is not None:
                 after_step(step)
             self.evaluate_when_due()
+            if plain is not None:
+                plain.passed(index + 1)
+        self.history.check()
 
     def meta_train(self, meta: MetaTraining, *, share: float | None = None) -> None:
         """Meta-train over episodes for `share` of the whole allowance, or for all that is left (see MetaTraining)."""
@@ -160,7 +172,7 @@ class Trainer:
             weights = self.view.weights(dict(self.model.named_parameters()))
         with self._randomness.lent(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp):
             if weights is None:
-                outputs = self.model(batch.image, active)
+                outputs = self._forward(batch.image, active)
             else:
                 outputs = torch.func.functional_call(self.model, dict(weights), (batch.image, active))
         return {
@@ -169,22 +181,24 @@ class Trainer:
             if task.name in outputs
         }
 
-    def backward(self, batch: Batch, objective: Objective | None = None) -> dict[str, float]:
-        """Forward and backward on one batch; gradients are left on the parameters. Returns the losses."""
+    def backward(self, batch: Batch, objective: Objective | None = None) -> dict[str, Tensor]:
+        """Forward and backward on one batch; gradients are left on the parameters. Returns the losses, detached."""
         self.optimizer.zero_grad()
         losses = self.losses(batch)
         (objective or self.balancer)(losses).backward()
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        return {name: loss.detach() for name, loss in losses.items()}
 
-    def update(self, losses: Mapping[str, float], lr: float | None = None) -> None:
-        """One optimizer step from the gradients on the parameters, the mask held, and its entries in the history."""
-        for name, loss in losses.items():
-            if not math.isfinite(loss):
-                raise DivergedError(f"the loss of task {name!r} is {loss} after {self.allowance.spent} samples")
+    def update(self, losses: Mapping[str, Tensor], lr: float | None = None) -> None:
+        """One optimizer step from the gradients on the parameters, the mask held, and its entries in the history.
+
+        Nothing here waits for a GPU: there a loss that is no number is found at the next evaluation or stage's end.
+        """
         self.optimizer.step(self.lr if lr is None else lr)
         self.history.advance(self.allowance.spent)
         for name, loss in losses.items():
-            self.log(f"loss/{name}", loss)
+            self.log(f"{LOSS}{name}", loss)
+        if not self.history.deferred:
+            self.history.check()
 
     # -- what sparsifiers ask for --------------------------------------------------------------------------------
 
@@ -197,53 +211,23 @@ class Trainer:
         chosen = self.criterion(criterion)
         return dict(chosen.score(self) if structured else chosen.score_elements(self))
 
-    @contextmanager
-    def scoring(self) -> Iterator[None]:
+    def scoring(self) -> AbstractContextManager[None]:
         """What goes forward and backward inside leaves no trace: buffers (batch-norm) and gradients are as before."""
-        kept = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        self.optimizer.zero_grad()
-        try:
-            yield
-        finally:
-            self.optimizer.zero_grad()
-            with torch.no_grad():
-                for name, buffer in self.model.named_buffers():
-                    buffer.copy_(kept[name])
+        return scoring(self)
 
     def gradients(self, batches: int = 1) -> dict[str, Tensor]:
         """Mean gradient of the balanced loss per prunable layer over `batches` training batches (they are spent).
 
         Batch-norm uses batch statistics; its running statistics are left as they were.
         """
-        total: dict[str, Tensor] = {name: torch.zeros_like(weight) for name, weight in self.weights.items()}
-        with self.scoring():
-            for _ in range(batches):
-                self.backward(self.next_batch())
-                for name, weight in self.weights.items():
-                    if weight.grad is not None:
-                        total[name] += weight.grad.detach() / batches
-        return total
+        return mean_gradients(self, batches)
 
     def task_gradients(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Gradient of each task's own loss per prunable layer on one batch, forward once; zeros where it has none.
 
         The batch goes backward once a task, and every further task's samples are counted as spent as well.
         """
-        self.allowance.spend(len(batch) * (len(self.tasks) - 1))
-        weights = self.weights
-        with self.scoring():
-            losses = self.losses(batch)
-            found = {
-                task: torch.autograd.grad(loss, list(weights.values()), retain_graph=True, allow_unused=True)
-                for task, loss in losses.items()
-            }
-        return {
-            task: {
-                name: torch.zeros_like(weight) if g is None else g.detach()
-                for (name, weight), g in zip(weights.items(), gradients, strict=True)
-            }
-            for task, gradients in found.items()
-        }
+        return task_gradients(self, batch)
 
     def apply_mask(self, mask: Mask) -> None:
         """Zero what the mask removes, now and after every step. Checkpoints made before no longer count."""
@@ -292,7 +276,7 @@ class Trainer:
         if self.mask is not None:
             self.optimizer.hold(self.mask)
 
-    def log(self, name: str, value: float) -> None:
+    def log(self, name: str, value: float | Tensor) -> None:
         """Add one value to the history at the current step."""
         self.history.add(name, value)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
 from msbench.errors import DivergedError
-from msbench.training.checkpoint import Checkpoint
+from msbench.training.checkpoint import Checkpoint, Snapshot
 from msbench.training.evaluate import Evaluation, evaluate
 from msbench.training.view import View
 
@@ -23,11 +23,11 @@ class Validation:
 
     def __init__(self, evaluations: int) -> None:
         self._evaluations, self._done = evaluations, 0
-        self._best = Checkpoint()
+        self.best = Checkpoint()
 
     def forget(self) -> None:
         """Checkpoints made so far no longer count (the mask has changed)."""
-        self._best = Checkpoint()
+        self.best = Checkpoint()
 
     def when_due(self, trainer: Trainer) -> None:
         """Evaluate if another share of the allowance is spent."""
@@ -38,6 +38,7 @@ class Validation:
 
     def evaluate(self, trainer: Trainer) -> Evaluation:
         """Evaluate, log it, and keep these weights if they are the best under this mask."""
+        trainer.history.check()
         with weights_in_use(trainer):
             result = evaluate(trainer.model, trainer.validation_samples, trainer.tasks, trainer.device)
         for task, metrics in result.metrics.items():
@@ -50,16 +51,25 @@ class Validation:
                 trainer.log(f"loss_weight/{task}", weight)
         if math.isnan(score):
             raise DivergedError(f"the validation loss is not a number after {trainer.allowance.spent} samples")
-        self._best.offer(score, trainer)
+        self.best.offer(score, trainer)
         if trainer.on_evaluation is not None:
             trainer.on_evaluation(trainer.history)
         return result
 
+    def facts(self) -> dict[str, float]:
+        """What `restore` needs, but for the best snapshot."""
+        return {"done": self._done, "score": self.best.score, "step": self.best.step}
+
+    def restore(self, facts: Mapping[str, float], best: Snapshot | None) -> None:
+        """Go on from the validation of an earlier training."""
+        self._done = int(facts["done"])
+        self.best = Checkpoint(facts["score"], int(facts["step"]), best)
+
     def finish(self, trainer: Trainer) -> None:
         """Go to the best checkpoint under the final mask."""
-        if self._best.step != trainer.history.step:
+        if self.best.step != trainer.history.step:
             self.evaluate(trainer)
-        self._best.restore(trainer)
+        self.best.restore(trainer)
 
 
 @contextmanager

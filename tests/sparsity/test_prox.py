@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from torch import Tensor
 
-from msbench.sparsity import prox
+from msbench.sparsity import columns
 from msbench.sparsity.prox import AdaptiveProx, group_norms, prox_euclidean, prox_l1
 
 SHAPES = [(8, 3, 7, 7), (6, 5, 3, 3), (4, 9, 1, 1), (5, 7)]
@@ -62,7 +62,7 @@ def test_group_norms_are_those_of_the_input_channels(shape):
 
 def test_group_norms_over_several_blocks_equal_the_whole():
     weight = torch.randn(1000, 64, 3, 3, generator=torch.Generator().manual_seed(0))
-    assert weight.numel() > prox._BLOCK
+    assert weight.numel() > columns.BLOCK
     assert group_norms(weight).numpy() == pytest.approx(np.linalg.norm(channels(weight), axis=1), rel=1e-5)
 
 
@@ -100,7 +100,7 @@ def test_adaptive_result_equals_bisection_in_double_precision(spread, share):
         d = curvature(v, bias_correction, eps)
         threshold = threshold_for_share(x, d, share)
         z = x.clone()
-        AdaptiveProx(eps)([z], [v], threshold, bias_correction)
+        AdaptiveProx(eps)([z], [v], threshold, [bias_correction])
         t = threshold * math.sqrt(x[:, 0].numel())
         for found, old, metric in zip(channels(z), channels(x), channels(d), strict=True):
             assert found == pytest.approx(oracle(old, metric, t), abs=1e-10)
@@ -159,7 +159,7 @@ def test_a_group_just_above_the_threshold_lives_and_just_below_dies():
 def test_constant_curvature_reduces_to_the_euclidean_step():
     weights = random_weights(5)
     expected = [weight.clone() for weight in weights]
-    norms = AdaptiveProx(eps=0.0)(weights, [torch.full_like(w, 0.16) for w in weights], 0.2, 1.0)
+    norms = AdaptiveProx(eps=0.0)(weights, [torch.full_like(w, 0.16) for w in weights], 0.2)
     before = prox_euclidean(expected, 0.2 / 0.4)
     for found, want, norm, old in zip(weights, expected, norms, before, strict=True):
         torch.testing.assert_close(found, want, rtol=1e-10, atol=1e-12)
@@ -210,7 +210,7 @@ def test_memory_layout_does_not_matter_and_stays(operator):
 def test_many_blocks_give_the_same_as_few(operator, monkeypatch):
     whole, cut = random_weights(4), random_weights(4)
     apply(operator, whole, 0.4)
-    monkeypatch.setattr("msbench.sparsity.prox._BLOCK", 1)
+    monkeypatch.setattr("msbench.sparsity.columns.BLOCK", 1)
     apply(operator, cut, 0.4)
     for a, b in zip(whole, cut, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)

@@ -259,7 +259,7 @@ def test_adaptive_l1_in_blocks_in_any_layout_and_without_gradients(monkeypatch: 
     last = [weight.clone(memory_format=torch.channels_last) for weight in whole]
     prox_l1_adaptive(whole, moments, 0.2)
     prox_l1_adaptive(last, moments, 0.2)
-    monkeypatch.setattr("msbench.sparsity.prox._BLOCK", 1)
+    monkeypatch.setattr("msbench.sparsity.columns.BLOCK", 1)
     prox_l1_adaptive(cut, moments, 0.2)
     assert not whole[0][0].any()
     for a, b, c in zip(whole, cut, last, strict=True):

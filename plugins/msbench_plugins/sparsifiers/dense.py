@@ -17,6 +17,9 @@ class Dense(Sparsifier):
     name: ClassVar[str] = "dense"
     sparse: ClassVar[bool] = False
 
+    def plain_share(self) -> float:
+        return 1.0
+
     def sparsify(self, trainer: Trainer) -> None:
         trainer.train()
 

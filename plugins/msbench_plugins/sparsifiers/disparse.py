@@ -77,6 +77,9 @@ class DiSparse(Sparsifier):
         if self.score == "magnitude" and self.score_share != DiSparse.score_share:
             raise ValueError(f"score_share={self.score_share}: acts only with score=saliency, since magnitude is free")
 
+    def plain_share(self) -> float:
+        return self.dense_share if self.mode == "pretrained" else 0.0
+
     def sparsify(self, trainer: Trainer) -> None:
         if self.mode == "dynamic":
             self._rewire(trainer)

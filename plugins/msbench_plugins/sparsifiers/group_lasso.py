@@ -100,9 +100,13 @@ class GroupLasso(Sparsifier):
         def moments() -> list[Tensor]:
             return [trainer.optimizer.second_moment(weight) for weight in weights]
 
+        def adaptive(lr: float, lam: float) -> None:
+            own, corrections = trainer.optimizer.second_moments(weights)
+            shrink(weights, own, lr * lam, corrections)
+
         steps: dict[tuple[str, str], Prox] = {
             ("group", "euclidean"): lambda lr, lam: prox_euclidean(weights, lr * lam),
-            ("group", "adaptive"): lambda lr, lam: shrink(weights, moments(), lr * lam),
+            ("group", "adaptive"): adaptive,
             ("mcp", "euclidean"): lambda lr, lam: prox_mcp(weights, lr * lam, lr / gamma),
             ("mcp", "adaptive"): lambda lr, lam: shrink_mcp(weights, moments(), lr * lam, lr / gamma),
         }

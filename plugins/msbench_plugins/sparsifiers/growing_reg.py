@@ -46,6 +46,9 @@ class GrowingReg(Sparsifier):
                 "to fine-tune with"
             )
 
+    def plain_share(self) -> float:
+        return self.dense_share
+
     def sparsify(self, trainer: Trainer) -> None:
         trainer.train(share=self.dense_share)
         mask = trainer.budget.select(trainer.rank(self.criterion))

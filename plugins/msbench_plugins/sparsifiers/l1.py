@@ -68,7 +68,7 @@ class L1(Sparsifier):
             return lambda lr, lam: prox_l1(weights, lr * lam)
 
         def adaptive(lr: float, lam: float) -> None:
-            moments = [trainer.optimizer.second_moment(weight) for weight in weights]
-            prox_l1_adaptive(weights, moments, lr * lam)
+            moments, corrections = trainer.optimizer.second_moments(weights)
+            prox_l1_adaptive(weights, moments, lr * lam, bias_corrections=corrections)
 
         return adaptive

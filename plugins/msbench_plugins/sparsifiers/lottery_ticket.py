@@ -50,7 +50,7 @@ class LotteryTicket(Sparsifier):
             if step.index + 1 == rewind_at:
                 early = trainer.snapshot()
 
-        trainer.train(steps=steps, schedule="stage", after_step=remember)
+        trainer.train(steps=steps, schedule="stage", after_step=remember if rewind_at else None)
         pruning = Pruning(trainer, "magnitude", self.structured)
         for k in range(1, self.rounds + 1):
             pruning.reach(round_sparsity(k, self.rounds, pruning.target))

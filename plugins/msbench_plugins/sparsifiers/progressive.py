@@ -48,6 +48,9 @@ class Progressive(Sparsifier):
                 "the share at which the target is reached"
             )
 
+    def plain_share(self) -> float:
+        return self.dense_share if self.init == "dense" else 0.0
+
     def sparsify(self, trainer: Trainer) -> None:
         train_dense(trainer, self.init, self.dense_share)
         left = 1.0 - trainer.allowance.progress

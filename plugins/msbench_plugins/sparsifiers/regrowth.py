@@ -46,6 +46,9 @@ class Regrowth(Sparsifier):
     drop: Annotated[float, Interval(gt=0, lt=1)] = 0.3
     stop_share: Annotated[float, Interval(gt=0, lt=1)] = 0.75
 
+    def plain_share(self) -> float:
+        return self.dense_share if self.init == "dense" else 0.0
+
     def sparsify(self, trainer: Trainer) -> None:
         train_dense(trainer, self.init, self.dense_share)
         pruning = Pruning(trainer, self.criterion, structured=True)

@@ -32,6 +32,9 @@ class SparseTraining(Sparsifier):
     init: Init = "random"
     dense_share: Annotated[float, Interval(ge=0, lt=1)] = 0.5
 
+    def plain_share(self) -> float:
+        return self.dense_share if self.init == "dense" else 0.0
+
     def sparsify(self, trainer: Trainer) -> None:
         train_dense(trainer, self.init, self.dense_share)
         pruning = Pruning(trainer, self.criterion, self.structured)

@@ -41,8 +41,10 @@ class AdaptiveWeights:
         self.count = 0
 
     def __call__(self, losses: Mapping[str, Tensor]) -> Tensor:
-        for task, loss in losses.items():
-            self.losses[task].append(float(loss.detach()))
+        # all in one transfer: on a GPU each would wait for the device
+        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+        for task, value in zip(losses, values, strict=True):
+            self.losses[task].append(value)
         weights = self.weights()
         if self.count % self.every == 0:
             for task, weight in weights.items():
