@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from msbench.sparsity.compaction.compact import Compaction, Report, compact
+from msbench.sparsity.compaction.compact import Compaction, compact
 from msbench.sparsity.compaction.inplace import fold_batchnorm
 from msbench.sparsity.compaction.proof import Proof, prove
+from msbench.sparsity.compaction.report import Report
 
 __all__ = ["Compaction", "Proof", "Report", "compact", "fold_batchnorm", "prove"]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from msbench.sparsity.compaction.facts import Facts, Kind
+from msbench.sparsity.compaction.facts import Facts, Kind, round_up
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,12 @@ class Builder:
     """Issues operations into `graph`; what they call collects in `attributes`, by dotted name.
 
     A node's meta["static"] tells that it depends on the image's size at most: its batch size is 1, and
-    `hoist` has it computed once a size, unless meta["free"]: a size read off the image itself.
+    `hoist` has it computed once a size, unless meta["free"]: a size read off the image itself. Layers read a
+    multiple of `round_to` channels where there are as many.
     """
 
     facts: Mapping[fx.Node, Facts | None]
+    round_to: int = 1
     graph: fx.Graph = field(default_factory=fx.Graph)
     attributes: dict[str, nn.Module | Tensor] = field(default_factory=dict)
     _plain: dict[tuple[fx.Node, bool], Any] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class Builder:
 
     def select(self, old: fx.Node, kind: Kind, channels: Tensor) -> fx.Node:
         """Some of the channels of one kind; readers that ask for the same share the copy."""
-        part = self._parts[old, kind]
+        part, dim = self._parts[old, kind], self.facts_of(old).dim
         index = channels[part.channels].nonzero().flatten()
         if len(index) == int(part.channels.sum()):
             return part.node
@@ -95,10 +97,14 @@ class Builder:
         if key not in self._selected:
             first, count = int(index[0]), len(index)
             if int(index[-1]) - first + 1 == count:
-                self._selected[key] = self.call(torch.narrow, part.node, 1, first, count)
+                self._selected[key] = self.call(torch.narrow, part.node, dim, first, count)
             else:
-                self._selected[key] = self.call(torch.index_select, part.node, 1, self.buffer(index))
+                self._selected[key] = self.call(torch.index_select, part.node, dim, self.buffer(index))
         return self._selected[key]
+
+    def widen(self, old: fx.Node, channels: Tensor) -> Tensor:
+        """These dynamic channels [C] and others that exist, up to a multiple of `round_to`."""
+        return round_up(channels, self._parts[old, Kind.DYNAMIC].channels, self.round_to)
 
     def materialize(self, old: fx.Node, channels: Tensor, *, grid: bool = False, batch: bool = False) -> fx.Node:
         """These channels of whatever kinds, as one tensor in ascending order of channel.
@@ -113,9 +119,9 @@ class Builder:
             return self._piece(old, *pieces[0], grid=grid, batch=batch)
         batch |= bool(asked[Kind.DYNAMIC].any())
         nodes = [self._piece(old, kind, rows, grid=True, batch=batch) for kind, rows in pieces]
-        joined = self.call(torch.cat, nodes, dim=1)
+        joined = self.call(torch.cat, nodes, dim=facts.dim)
         order = torch.cat([rows.nonzero().flatten() for _, rows in pieces]).argsort()
-        return self.call(torch.index_select, joined, 1, self.buffer(order))
+        return self.call(torch.index_select, joined, facts.dim, self.buffer(order))
 
     def _piece(self, old: fx.Node, kind: Kind, channels: Tensor, *, grid: bool, batch: bool) -> fx.Node:
         facts = self.facts_of(old)
@@ -166,20 +172,21 @@ class Builder:
         facts = self.facts_of(old)
         part = None if static else self._parts.get((old, Kind.DYNAMIC))
         carrier = self.ones(old) if part is None else part.node
-        return (self.batch(), len(facts.kind), *(self._size(carrier, dim) for dim in range(2, facts.ndim)))
+        own = {0: self.batch, facts.dim: lambda: len(facts.kind)}
+        return tuple(own[dim]() if dim in own else self._size(carrier, dim) for dim in range(facts.ndim))
 
     def ones(self, old: fx.Node) -> fx.Node:
-        """Ones on the grid of `old`, [1, 1, ...]: carries its size where none of its channels may exist."""
+        """Ones on the grid of `old`, batch and channels 1: carries its size where none of its channels may exist."""
         return self._ones[old]
 
     def put_ones(self, old: fx.Node, node: fx.Node) -> None:
         """State the grid of `old`."""
         self._ones[old] = node
 
-    def ones_like_node(self, node: fx.Node, ndim: int) -> fx.Node:
-        """Ones on the grid of a node of the compact graph."""
-        spatial = [self._size(node, dim) for dim in range(2, ndim)]
-        return self.call("new_ones", node, (1, 1, *spatial), static=True if node is self._image else None)
+    def ones_like_node(self, node: fx.Node, facts: Facts) -> fx.Node:
+        """Ones on the grid of a node of the compact graph that has these facts."""
+        sizes = [1 if dim in (0, facts.dim) else self._size(node, dim) for dim in range(facts.ndim)]
+        return self.call("new_ones", node, sizes, static=True if node is self._image else None)
 
     def reissue(self, old: fx.Node, source: fx.Node, module: nn.Module | None) -> fx.Node:
         """The operation of `old` on another first argument."""

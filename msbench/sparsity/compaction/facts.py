@@ -22,7 +22,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Facts:
-    """The channels (dimension 1) of one value of `ndim` dimensions.
+    """The channels (dimension `dim`) of one value of `ndim` dimensions, the first of which is the batch.
 
     kind [C]: a `Kind` each. value [C], float64: the number that a UNIFORM channel holds, 0 for the others.
     """
@@ -30,15 +30,21 @@ class Facts:
     kind: Tensor
     value: Tensor
     ndim: int
+    dim: int = 1
 
     @classmethod
-    def dynamic(cls, channels: int, ndim: int) -> Facts:
+    def dynamic(cls, channels: int, ndim: int, dim: int = 1) -> Facts:
         """Every channel depends on the image: always a safe statement."""
-        return cls(torch.zeros(channels, dtype=torch.long), torch.zeros(channels, dtype=torch.float64), ndim)
+        return cls(torch.zeros(channels, dtype=torch.long), torch.zeros(channels, dtype=torch.float64), ndim, dim)
 
     def of(self, kind: Kind) -> Tensor:
         """Which channels are of this kind: booleans [C]."""
         return self.kind == kind
+
+    @property
+    def size(self) -> int:
+        """How many channels there are."""
+        return len(self.kind)
 
     @property
     def computed(self) -> Tensor:
@@ -47,4 +53,12 @@ class Facts:
 
     def column(self, values: Tensor) -> Tensor:
         """One number a channel [n], shaped so that it broadcasts against this value."""
-        return values.view(1, -1, *([1] * (self.ndim - 2)))
+        return values.view([-1 if dim == self.dim else 1 for dim in range(self.ndim)])
+
+
+def round_up(channels: Tensor, candidates: Tensor, multiple: int) -> Tensor:
+    """`channels` [C] and as many of the other `candidates` [C] as make their number a multiple, or as there are."""
+    missing = -int(channels.sum()) % multiple
+    more = channels.clone()
+    more[(candidates & ~channels).nonzero().flatten()[:missing]] = True
+    return more

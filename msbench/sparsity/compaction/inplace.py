@@ -42,6 +42,7 @@ def overwrite(traced: fx.GraphModule, example: Tensor) -> None:
                 with traced.graph.inserting_before(node):
                     result = traced.graph.call_function(F.relu, (node.args[0],), {"inplace": True})
                 node.replace_all_uses_with(result)
+                known[result] = known[node]
                 traced.graph.erase_node(node)
         elif node.target in _ADDITIONS and not node.kwargs:
             first, second = node.args

@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 
 class SizeMaps(nn.Module):
     """Calls `maps` and keeps its results (maps, sizes of grids) for the last image size, dtype and device.
 
-    Nothing is kept while gradients are recorded or while the network is being exported or compiled. What was
-    kept goes when weights are loaded or the module moves.
+    Nothing is kept while gradients are recorded, while the network is being exported or compiled, or where only
+    shapes are asked for. What was kept goes when weights are loaded or the module moves.
     """
 
     def __init__(self, maps: nn.Module) -> None:
@@ -24,7 +25,7 @@ class SizeMaps(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Any, ...]:
         exporting = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-        if torch.is_grad_enabled() or exporting:
+        if torch.is_grad_enabled() or exporting or isinstance(image, FakeTensor):
             self._kept = None
             return self.maps(image)
         key = (image.shape[2:], image.dtype, image.device)

@@ -7,7 +7,6 @@ emit: what to compute in the compact network (asked forwards).
 
 from __future__ import annotations
 
-import functools
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from msbench.sparsity.compaction.builder import Builder, out_of_place
+from msbench.sparsity.compaction.builder import Builder
 from msbench.sparsity.compaction.facts import Facts, Kind
 
 Known = Mapping[fx.Node, Facts | None]
@@ -73,9 +72,9 @@ class Channelwise(Rule):
     def facts(self, known: Known) -> Facts:
         source = facts_in(known, self.source)
         if self.uniform is None:
-            return Facts(source.kind.clamp(max=Kind.MAP), torch.zeros_like(source.value), self.ndim)
+            return Facts(source.kind.clamp(max=Kind.MAP), torch.zeros_like(source.value), self.ndim, source.dim)
         value = self.uniform(source.column(source.value.clone())).flatten()
-        return Facts(source.kind, torch.where(source.computed, 0.0, value), self.ndim)
+        return Facts(source.kind, torch.where(source.computed, 0.0, value), self.ndim, source.dim)
 
     def demand(self, live: Tensor, known: Known) -> Demand:
         yield self.source, live
@@ -112,13 +111,17 @@ class Affine(Channelwise):
 
 
 class Binary(Rule):
-    """Sum, difference, product or quotient of two values of equal channels, or of a value and a number."""
+    """Sum, difference, product or quotient of two values of equal channels, or of a value and a number, or of
+    a value and numbers [C], one a channel (layer scale).
+
+    A channel times one that is zero everywhere is zero everywhere.
+    """
 
     def __init__(
         self,
         node: fx.Node,
         function: Callable[[Any, Any], Any],
-        operands: Sequence[fx.Node | float],
+        operands: Sequence[fx.Node | Tensor | float],
         ndim: int,
     ) -> None:
         super().__init__(node)
@@ -128,8 +131,20 @@ class Binary(Rule):
         operands = [facts_in(known, x) for x in self.operands if isinstance(x, fx.Node)]
         kind = torch.stack([facts.kind for facts in operands]).amin(0)
         values = [facts_in(known, x).value if isinstance(x, fx.Node) else x for x in self.operands]
+        if self.function is operator.mul:
+            kind[self._vanishes(known)] = Kind.UNIFORM
         value = torch.where(kind == Kind.UNIFORM, self.function(*values), 0.0)
-        return Facts(kind, value, self.ndim)
+        return Facts(kind, value, self.ndim, operands[0].dim)
+
+    def _vanishes(self, known: Known) -> Tensor:
+        zero = torch.zeros(1, dtype=torch.bool)
+        for operand in self.operands:
+            if isinstance(operand, fx.Node):
+                facts = facts_in(known, operand)
+                zero = zero | (facts.of(Kind.UNIFORM) & facts.value.eq(0))
+            else:
+                zero = zero | torch.as_tensor(operand).eq(0)
+        return zero
 
     def demand(self, live: Tensor, known: Known) -> Demand:
         for operand in self.operands:
@@ -149,132 +164,20 @@ class Binary(Rule):
             for operand, other in (self.operands, self.operands[::-1]):
                 if isinstance(operand, fx.Node) and _is_zero(other, rows, builder):
                     return builder.materialize(operand, rows)
-        operands = [builder.materialize(x, rows) if isinstance(x, fx.Node) else x for x in self.operands]
-        return builder.call(self.function, *operands)
+        return builder.call(self.function, *(self._operand(x, rows, builder) for x in self.operands))
+
+    def _operand(self, operand: fx.Node | Tensor | float, rows: Tensor, builder: Builder) -> Any:
+        if isinstance(operand, fx.Node):
+            return builder.materialize(operand, rows)
+        if isinstance(operand, Tensor):
+            return builder.buffer(builder.facts_of(self.node).column(operand[rows]))
+        return operand
 
 
-def _is_zero(operand: fx.Node | float, rows: Tensor, builder: Builder) -> bool:
+def _is_zero(operand: fx.Node | Tensor | float, rows: Tensor, builder: Builder) -> bool:
+    if isinstance(operand, Tensor):
+        return not operand[rows].any()
     if not isinstance(operand, fx.Node):
         return operand == 0
     facts = builder.facts_of(operand)
     return not (facts.computed[rows].any() or facts.value[rows].any())
-
-
-class Concat(Rule):
-    """Values side by side along the channels."""
-
-    def __init__(self, node: fx.Node, sources: Sequence[fx.Node]) -> None:
-        super().__init__(node)
-        self.sources = sources
-
-    def facts(self, known: Known) -> Facts:
-        operands = [facts_in(known, source) for source in self.sources]
-        kind, value = (torch.cat([getattr(facts, name) for facts in operands]) for name in ("kind", "value"))
-        return Facts(kind, value, operands[0].ndim)
-
-    def demand(self, live: Tensor, known: Known) -> Demand:
-        sizes = [len(facts_in(known, source).kind) for source in self.sources]
-        yield from zip(self.sources, live.split(sizes), strict=True)
-
-    def emit(self, live: Tensor, builder: Builder) -> None:
-        for kind in COMPUTED:
-            rows = live & builder.facts_of(self.node).of(kind)
-            if rows.any():
-                pieces = rows.split([len(builder.facts_of(source).kind) for source in self.sources])
-                asked = [(source, piece) for source, piece in zip(self.sources, pieces, strict=True) if piece.any()]
-                nodes = [builder.select(source, kind, piece) for source, piece in asked]
-                joined = nodes[0] if len(nodes) == 1 else builder.call(torch.cat, nodes, dim=1)
-                builder.put(self.node, kind, rows, joined)
-        builder.put_ones(self.node, builder.ones(self.sources[0]))
-
-
-class Size(Rule):
-    """The shape of a value: that of the masked network, whatever is left of the value's channels."""
-
-    def facts(self, known: Known) -> None:
-        return None
-
-    def demand(self, live: Tensor, known: Known) -> Demand:
-        yield from ()
-
-    def emit(self, live: Tensor, builder: Builder) -> None:
-        args: Any = self.node.args
-        is_dim = self.node.target == "size" and len(args) > 1
-        for static in (False, True):
-            sizes = builder.sizes(args[0], static=static)
-            builder.put_plain(self.node, sizes[args[1]] if is_dim else sizes, static=static)
-
-
-class SizeArithmetic(Rule):
-    """A Python operator on sizes, among them the choice of a dimension."""
-
-    def facts(self, known: Known) -> None:
-        return None
-
-    def demand(self, live: Tensor, known: Known) -> Demand:
-        yield from ()
-
-    def emit(self, live: Tensor, builder: Builder) -> None:
-        target: Any = self.node.target
-        for static in (False, True):
-            args: Any = fx.node.map_arg(self.node.args, functools.partial(builder.plain, static=static))
-            if target is operator.getitem and isinstance(args[0], tuple):
-                builder.put_plain(self.node, args[0][args[1]], static=static)
-            else:
-                result = builder.call(target, *args)
-                result.meta["free"] = all(source.meta.get("free") for source in result.all_input_nodes)
-                builder.put_plain(self.node, result, static=static)
-
-
-class Opaque(Rule):
-    """Anything else: reads every channel, and every channel of its output depends on the image. Always right.
-
-    shape: of the output on the example, None if it is not a tensor with channels. reason: for the report.
-    """
-
-    def __init__(
-        self,
-        node: fx.Node,
-        target: nn.Module | Tensor | None,
-        shape: tuple[int, ...] | None,
-        reason: str = "",
-    ) -> None:
-        super().__init__(node)
-        self.target, self.shape, self.reason = target, shape, reason
-
-    def facts(self, known: Known) -> Facts | None:
-        return None if self.shape is None else Facts.dynamic(self.shape[1], len(self.shape))
-
-    def demand(self, live: Tensor, known: Known) -> Demand:
-        for source in self.node.all_input_nodes:
-            facts = known[source]
-            if facts is not None:
-                yield source, torch.ones_like(facts.computed)
-
-    def emit(self, live: Tensor, builder: Builder) -> None:
-        def whole(source: fx.Node) -> Any:
-            facts = builder.facts[source]
-            if facts is None:
-                return builder.plain(source, static=False)
-            return builder.materialize(source, torch.ones_like(facts.computed), grid=True, batch=True)
-
-        args: Any = fx.node.map_arg(self.node.args, whole)
-        kwargs: Any = fx.node.map_arg(dict(self.node.kwargs), whole)
-        result = self._issue(args, kwargs, builder)
-        if self.shape is None:
-            builder.put_plain(self.node, result, static=False)
-        else:
-            builder.put(self.node, Kind.DYNAMIC, torch.ones(self.shape[1], dtype=torch.bool), result)
-            builder.put_ones(self.node, builder.ones_like_node(result, len(self.shape)))
-
-    def _issue(self, args: Any, kwargs: Any, builder: Builder) -> Any:
-        name: Any = self.node.target
-        if self.node.op == "placeholder":
-            return builder.image(name)
-        if self.node.op == "output":
-            return builder.output(args[0])
-        if isinstance(self.target, Tensor):
-            return builder.buffer(self.target.detach(), name)
-        if self.target is not None:
-            return builder.module(name, out_of_place(self.target), *args, static=False, **kwargs)
-        return builder.call(name, *args, static=False, **kwargs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections import Counter
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 Shapes = dict[fx.Node, tuple[int, ...] | None]
@@ -60,9 +62,15 @@ def fold(traced: fx.GraphModule) -> None:
     traced.recompile()
 
 
-@torch.no_grad()
 def shapes(traced: fx.GraphModule, example: Tensor) -> Shapes:
-    """Run the graph once on `example` [B, 3, H, W] and note every shape."""
+    """Every shape on `example` [B, 3, H, W]; nothing is computed unless a shape depends on what is in it."""
+    with contextlib.suppress(Exception), FakeTensorMode(allow_non_fake_inputs=True):
+        return _noted_shapes(traced, torch.empty(example.shape, dtype=example.dtype, device=example.device))
+    return _noted_shapes(traced, example)
+
+
+@torch.no_grad()
+def _noted_shapes(traced: fx.GraphModule, example: Tensor) -> Shapes:
     noted: Shapes = {}
 
     class Recorder(fx.Interpreter):
@@ -73,6 +81,19 @@ def shapes(traced: fx.GraphModule, example: Tensor) -> Shapes:
 
     Recorder(traced).run(example)
     return noted
+
+
+def other_shapes(traced: fx.GraphModule, example: Tensor) -> Shapes:
+    """The shapes on one image more and, where the network takes that, on a larger grid; nothing is computed.
+
+    Empty if even the shapes depend on what is in the image.
+    """
+    batch, channels, height, width = example.shape
+    for more in (32, 64), (0, 0):
+        with contextlib.suppress(Exception), FakeTensorMode(allow_non_fake_inputs=True):
+            image = torch.empty(batch + 1, channels, height + more[0], width + more[1], dtype=example.dtype)
+            return _noted_shapes(traced, image)
+    return {}
 
 
 def _resolve_overwriting(traced: fx.GraphModule) -> None:
