@@ -60,3 +60,31 @@ def masks_of(sparsifier: Sparsifier, trainer: Trainer, monkeypatch: pytest.Monke
     monkeypatch.setattr(trainer, "apply_mask", watch)
     sparsifier.sparsify(trainer)
     return seen
+
+
+def granularity(trainer: Trainer) -> float:
+    """Half of the largest group: no selection is further from its target while a group of any size is left."""
+    return max(layer.size for layer in trainer.groups.layers) / trainer.groups.weights / 2
+
+
+def found_mask(trainer: Trainer) -> Mask:
+    """A mask that removes every third group, and the whole of one layer."""
+    kept = {layer.name: torch.arange(layer.count) % 3 != 1 for layer in trainer.groups.layers}
+    emptied = trainer.groups.layers[2].name
+    return Mask(kept | {emptied: torch.zeros_like(kept[emptied])})
+
+
+def masks_with_samples(
+    sparsifier: Sparsifier, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[int, Mask]]:
+    """Every mask that was applied, with the samples spent until then."""
+    seen: list[tuple[int, Mask]] = []
+    apply = trainer.apply_mask
+
+    def watch(mask: Mask) -> None:
+        seen.append((trainer.allowance.spent, mask))
+        apply(mask)
+
+    monkeypatch.setattr(trainer, "apply_mask", watch)
+    sparsifier.sparsify(trainer)
+    return seen

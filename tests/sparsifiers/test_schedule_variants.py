@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from msbench.api import Mask, Sparsifier, Trainer, UserError
+from msbench.api import Sparsifier, Trainer, UserError
 from msbench_plugins.sparsifiers.iterative import Iterative
 from msbench_plugins.sparsifiers.one_shot import OneShot
 from msbench_plugins.sparsifiers.progressive import Progressive
 from msbench_plugins.sparsifiers.sparse_training import SparseTraining
-from tests.sparsifiers.helpers import state_bytes
+from tests.sparsifiers.helpers import masks_with_samples, state_bytes
 
 Make = Callable[..., Trainer]
 
@@ -24,32 +24,6 @@ VARIANTS: dict[str, Callable[[], Sparsifier]] = {
     "progressive_magnitude": lambda: Progressive(**Progressive.variants["progressive_magnitude"]),
     "sparse_training": SparseTraining,
 }
-
-
-def masks_of(sparsifier: Sparsifier, trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Mask]]:
-    """Every mask that was applied, with the samples spent until then."""
-    seen: list[tuple[int, Mask]] = []
-    apply = trainer.apply_mask
-
-    def watch(mask: Mask) -> None:
-        seen.append((trainer.allowance.spent, mask))
-        apply(mask)
-
-    monkeypatch.setattr(trainer, "apply_mask", watch)
-    sparsifier.sparsify(trainer)
-    return seen
-
-
-def granularity(trainer: Trainer) -> float:
-    """Half of the largest group: no selection is further from its target while a group of any size is left."""
-    return max(layer.size for layer in trainer.groups.layers) / trainer.groups.weights / 2
-
-
-def found_mask(trainer: Trainer) -> Mask:
-    """A mask that removes every third group, and the whole of one layer."""
-    kept = {layer.name: torch.arange(layer.count) % 3 != 1 for layer in trainer.groups.layers}
-    emptied = trainer.groups.layers[2].name
-    return Mask(kept | {emptied: torch.zeros_like(kept[emptied])})
 
 
 # -- what each starts from (Table 5) ----------------------------------------------------------------------------------
@@ -72,7 +46,7 @@ def test_init_says_how_long_it_trains_dense_before_the_first_removal(
     make_trainer: Make, monkeypatch: pytest.MonkeyPatch, sparsifier: Sparsifier, dense_steps: int
 ) -> None:
     trainer = make_trainer(samples=160, target=0.5)
-    assert masks_of(sparsifier, trainer, monkeypatch)[0][0] == 8 * dense_steps
+    assert masks_with_samples(sparsifier, trainer, monkeypatch)[0][0] == 8 * dense_steps
 
 
 def test_sparse_training_starts_from_the_initial_weights_under_the_mask(

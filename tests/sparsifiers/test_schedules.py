@@ -10,48 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msbench.api import Budget, GroupLayer, Groups, Mask, Sparsifier, Trainer, UserError
+from msbench.api import Budget, GroupLayer, Groups, Mask, Trainer, UserError
 from msbench_plugins.sparsifiers.iterative import Iterative, round_sparsity
 from msbench_plugins.sparsifiers.one_shot import OneShot
 from msbench_plugins.sparsifiers.progressive import Progressive, cubic
 from msbench_plugins.sparsifiers.pruning import Pruning, remove
 from msbench_plugins.sparsifiers.sparse_training import SparseTraining
+from tests.sparsifiers.helpers import found_mask, granularity, masks_with_samples
 
 Make = Callable[..., Trainer]
-
-VARIANTS: dict[str, Callable[[], Sparsifier]] = {
-    "one_shot_magnitude": lambda: OneShot(**OneShot.variants["one_shot_magnitude"]),
-    "random": lambda: OneShot(**OneShot.variants["random"]),
-    "iterative_magnitude": lambda: Iterative(**Iterative.variants["iterative_magnitude"]),
-    "progressive_magnitude": lambda: Progressive(**Progressive.variants["progressive_magnitude"]),
-    "sparse_training": SparseTraining,
-}
-
-
-def masks_of(sparsifier: Sparsifier, trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Mask]]:
-    """Every mask that was applied, with the samples spent until then."""
-    seen: list[tuple[int, Mask]] = []
-    apply = trainer.apply_mask
-
-    def watch(mask: Mask) -> None:
-        seen.append((trainer.allowance.spent, mask))
-        apply(mask)
-
-    monkeypatch.setattr(trainer, "apply_mask", watch)
-    sparsifier.sparsify(trainer)
-    return seen
-
-
-def granularity(trainer: Trainer) -> float:
-    """Half of the largest group: no selection is further from its target while a group of any size is left."""
-    return max(layer.size for layer in trainer.groups.layers) / trainer.groups.weights / 2
-
-
-def found_mask(trainer: Trainer) -> Mask:
-    """A mask that removes every third group, and the whole of one layer."""
-    kept = {layer.name: torch.arange(layer.count) % 3 != 1 for layer in trainer.groups.layers}
-    emptied = trainer.groups.layers[2].name
-    return Mask(kept | {emptied: torch.zeros_like(kept[emptied])})
 
 
 # -- schedules against hand-computed numbers --------------------------------------------------------------------------
@@ -74,7 +41,7 @@ def test_rounds_by_hand() -> None:
 def test_progressive_follows_the_cubic_at_the_right_steps(make_trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make_trainer(samples=320, target=0.8)  # 40 steps: 8 before the rise, 4 updates in the next 16
     progressive = Progressive(start_share=0.2, stop_share=0.6, every=4, structured=False)
-    seen = masks_of(progressive, trainer, monkeypatch)
+    seen = masks_with_samples(progressive, trainer, monkeypatch)
     assert [spent // 8 for spent, _ in seen] == [12, 16, 20, 24, 24]
     expected = [0.4625, 0.7, 0.7875, 0.8, 0.8]
     assert [trainer.budget.sparsity(mask) for _, mask in seen] == pytest.approx(expected, abs=2e-4)
@@ -85,7 +52,7 @@ def test_progressive_from_dense_weights_starts_after_the_dense_stage(
 ) -> None:
     trainer = make_trainer(samples=160, target=0.5)
     progressive = Progressive(init="dense", dense_share=0.5, start_share=0.2, stop_share=0.6, every=2)
-    seen = masks_of(progressive, trainer, monkeypatch)
+    seen = masks_with_samples(progressive, trainer, monkeypatch)
     # 10 dense steps, 20% of the other 10 before the rise, 40% for it
     assert [spent // 8 for spent, _ in seen] == [14, 16, 16]
 
@@ -94,7 +61,7 @@ def test_a_rise_shorter_than_its_interval_prunes_once_at_its_end(
     make_trainer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make_trainer(samples=160, target=0.5)
-    seen = masks_of(Progressive(every=1000), trainer, monkeypatch)
+    seen = masks_with_samples(Progressive(every=1000), trainer, monkeypatch)
     assert [spent // 8 for spent, _ in seen] == [12]
     assert trainer.sparsity() == pytest.approx(0.5, abs=granularity(trainer))
 
@@ -103,7 +70,7 @@ def test_iterative_rounds_are_equal_and_between_them_it_trains(
     make_trainer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make_trainer(samples=160, target=0.75)
-    seen = masks_of(Iterative(rounds=2, dense_share=0.4, structured=False), trainer, monkeypatch)
+    seen = masks_with_samples(Iterative(rounds=2, dense_share=0.4, structured=False), trainer, monkeypatch)
     assert [spent // 8 for spent, _ in seen] == [8, 14]
     assert trainer.allowance.left == 0
     assert [trainer.budget.sparsity(mask) for _, mask in seen] == pytest.approx([0.5, 0.75], abs=2e-4)
@@ -132,7 +99,7 @@ def test_masks_are_nested(
     sparsifier = schedule(criterion=criterion, structured=structured)
     if isinstance(sparsifier, Progressive):
         sparsifier.every = 1
-    masks = [mask for _, mask in masks_of(sparsifier, trainer, monkeypatch)]
+    masks = [mask for _, mask in masks_with_samples(sparsifier, trainer, monkeypatch)]
     sparsities = [trainer.budget.sparsity(mask) for mask in masks]
     assert len(set(sparsities)) >= 4
     assert sparsities == sorted(sparsities)
