@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -21,21 +22,21 @@ class NetworkSubject(Subject):
 
     watch: Watch
 
+    @abstractmethod
     def module(self, seed: int, **changes: Any) -> nn.Module:
         """A fresh module of this plugin, made with torch's default generator at this seed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def network(self, seed: int = 0) -> MultiTaskModel:
         """A whole network that it is part of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sizes(self) -> tuple[Size, Size]:
         """Two image sizes to try it on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def part(self, network: MultiTaskModel) -> nn.Module:
         """This plugin's module in a network."""
-        raise NotImplementedError
 
 
 class BackboneSubject(NetworkSubject):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,7 @@ def test_the_peak_is_what_a_forward_takes_and_gives_back() -> None:
 
     found = peak_forward_bytes(forward, torch.zeros(4))
 
-    if found is None:
-        pytest.skip("this system does not let a process reset its peak")
-    assert found == pytest.approx(64 * megabyte, rel=0.1)
+    if os.access("/proc/self/clear_refs", os.W_OK):
+        assert found == pytest.approx(64 * megabyte, rel=0.1)
+    else:
+        assert found is None, "a system that does not let a process reset its peak has no answer"
