@@ -1,6 +1,6 @@
 """What compaction makes of channel masks: theoretical speed-up, multiply-adds, and measured speed-up.
 
-    python benchmarks/compaction.py [--only resnet50] [--size 256] [--batch 1] [--threads 2] [--round-to 16] [--gpu]
+    python benchmarks/compaction.py [--only resnet50] [--size 256] [--batch 1] [--threads 2] [--round-to N] [--gpu]
 
 Networks: the meta-sparsity papers' dilated ResNet-50, MobileNetV2 and VGG-16 with batch-norm; the backbone
 alone, and beside it the whole model with three DeepLabV3 heads, which stay dense. Patterns: "random", the
@@ -9,8 +9,9 @@ of the zeros in whole convolutions and the rest random. Every time is beside the
 same treatment (batch-norms folded, results overwritten), in alternating rounds.
 
 Columns: theory: the papers' ratio, all FLOPs / FLOPs of the kept weights. MACs: multiply-adds before / after
-compaction. time: median (quartiles) of dense / compact. share: time / theory. model: time of the whole
-model. build: seconds to compact. limit: the least that `time` may be.
+compaction. compaction. time: median (quartiles) of dense / compact. share: time / theory. round: layers keep a
+multiple of so many channels, the fastest of 1, 8 and 16 here (as `msbench compact --round-to fastest`).
+model: time of the whole model. build: seconds to compact. limit: the least that `time` may be.
 
 Exit code 1 when outputs differ, when a limit is missed (checked at the default size, batch and threads), or
 when a build takes 10 s or more.
@@ -26,15 +27,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from msbench.measure.flops import multiply_adds, theoretical_speedup
 from msbench.measure.latency import allocator_environment, measure
+from msbench.measure.rounding import fastest
 from msbench.models.base import BackboneModule
 from msbench.models.multitask import MultiTaskModel
-from msbench.sparsity.compaction import Compaction, compact, fold_batchnorm, prove
+from msbench.sparsity.compaction import Compaction, compact, prove
 from msbench.sparsity.groups import GroupLayer, Groups
 from msbench.sparsity.mask import Mask
 from msbench_plugins.backbones.chain import VGG16, MobileNetV2
@@ -139,10 +140,13 @@ def run(case: Case, options: argparse.Namespace) -> bool:
     model, whole = build(case.network)
     mask = make_mask(model, case.pattern, case.sparsity)
     image = torch.randn(options.batch, 3, options.size, options.size)
+    width = options.round_to
+    if width == "fastest":
+        width = fastest(model, mask, image, threads=options.threads).round_to
     begin = time.perf_counter()
-    compaction = compact(model, mask, image[:1], round_to=options.round_to)
+    compaction = compact(model, mask, image[:1], round_to=int(width))
     built = time.perf_counter() - begin
-    small_whole = compact(whole, mask, image[:1], round_to=options.round_to).model
+    small_whole = compact(whole, mask, image[:1], round_to=int(width)).model
 
     equal = is_equal(model, mask, compaction)
     theory = theoretical_speedup(model, mask, image)
@@ -158,7 +162,7 @@ def run(case: Case, options: argparse.Namespace) -> bool:
     print(
         f"| {label} | {theory:.2f} | {macs:.2f} | {found.ratio:.2f} ({found.q25:.2f} to {found.q75:.2f})"
         f" | {1000 * found.dense_s:.1f}, {1000 * found.compact_s:.1f} ms | {found.ratio / theory:.0%}"
-        f" | {beside.ratio:.2f} | {built:.1f} s | {case.limit or '-'} | {verdict} | {found.load:.1f} |",
+        f" | {width} | {beside.ratio:.2f} | {built:.1f} s | {case.limit or '-'} | {verdict} | {found.load:.1f} |",
         flush=True,
     )
     if options.gpu and torch.cuda.is_available():
@@ -171,42 +175,9 @@ def gpu_rows(model: nn.Module, small: nn.Module, size: int) -> Iterator[str]:
     """Eager, and as a CUDA graph, which leaves out the launch of every operation."""
     for batch in (1, 16):
         image = torch.randn(batch, 3, size, size)
-        eager = measure(model, small, image, device="cuda")
-        yield f"{eager.device}, batch {batch}, eager: {eager.ratio:.2f} ({eager.q25:.2f} to {eager.q75:.2f})"
-        q25, ratio, q75 = graph_ratio(model, small, image.cuda())
-        yield f"{eager.device}, batch {batch}, CUDA graph: {ratio:.2f} ({q25:.2f} to {q75:.2f})"
-
-
-@torch.inference_mode()
-def graph_ratio(model: nn.Module, small: nn.Module, image: Tensor, rounds: int = 30) -> np.ndarray:
-    """Quartiles of dense / compact seconds over alternating replays."""
-    networks = [fold_batchnorm(copy.deepcopy(model).cuda(), image), copy.deepcopy(small).cuda()]
-    graphs = [capture(network, image) for network in networks]
-    times = np.array([[replay_s(graph) for graph in graphs] for _ in range(rounds)])
-    return np.quantile(times[:, 0] / times[:, 1], [0.25, 0.5, 0.75])
-
-
-def capture(network: nn.Module, image: Tensor) -> torch.cuda.CUDAGraph:
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            network(image)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        network(image)
-    return graph
-
-
-def replay_s(graph: torch.cuda.CUDAGraph, repeats: int = 10) -> float:
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begin.record()
-    for _ in range(repeats):
-        graph.replay()
-    end.record()
-    end.synchronize()
-    return begin.elapsed_time(end) / repeats / 1000
+        for mode in ("eager", "graph"):
+            found = measure(model, small, image, device="cuda", mode=mode)
+            yield f"{found.device}, batch {batch}, {mode}: {found.ratio:.2f} ({found.q25:.2f} to {found.q75:.2f})"
 
 
 def main() -> int:
@@ -216,19 +187,19 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--budget", type=float, default=20.0, help="seconds a measurement, at most")
-    parser.add_argument("--round-to", type=int, default=1, help="kept channels are a multiple of this")
+    parser.add_argument("--round-to", default="fastest", help="kept channels are a multiple of this; or: fastest")
     parser.add_argument("--gpu", action="store_true", help="more rows, where there is a CUDA device")
     options = parser.parse_args()
 
     load = os.getloadavg()[0]
-    setting = f"batch {options.batch}, {options.threads} threads, channels in multiples of {options.round_to}"
+    setting = f"batch {options.batch}, {options.threads} threads, rounding of channels: {options.round_to}"
     print(f"{options.size}x{options.size}, {setting}, load {load:.1f}")
     if load > IDLE_LOAD:
         print("other processes keep this machine busy: measure again when it is idle")
     if options.gpu and not torch.cuda.is_available():
         print("no CUDA device: GPU rows are left out")
     columns = ("network", "pattern", "zeros", "theory", "MACs", "time", "dense, compact", "share")
-    columns += ("model", "build", "limit", "verdict", "load")
+    columns += ("round", "model", "build", "limit", "verdict", "load")
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     chosen = [case for case in CASES if options.only in f"{case.network} {case.pattern} {case.sparsity}"]
     results = [run(case, options) for case in chosen]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,11 +18,24 @@ To = Annotated[
     str | None,
     typer.Option("--to", help="'torch' (.safetensors), 'onnx' (.onnx) or 'pt2' (.pt2). [torch, or by FILE's ending]"),
 ]
+RoundTo = Annotated[
+    str,
+    typer.Option(
+        "--round-to",
+        metavar="N",
+        help="Layers keep a multiple of N channels; 'fastest' measures 1, 8 and 16 here.",
+    ),
+]
 Out = Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="File to write. [RUN.safetensors, …]")]
 
 
 def compact(
-    run: Run, to: To = None, out: Out = None, results: o.Results = None, plugin: o.PluginSources = None
+    run: Run,
+    to: To = None,
+    out: Out = None,
+    round_to: RoundTo = "1",
+    results: o.Results = None,
+    plugin: o.PluginSources = None,
 ) -> None:
     """Write the small network of a run as one file, proven equal to the masked network before and after it is written.
 
@@ -43,7 +56,7 @@ def compact(
     chosen = check_format(path, to)
     if chosen == "onnx":
         check_installed()
-    record, network = compact_run(load_plugins(plugin or []), store, run_id)
+    record, network = compact_run(load_plugins(plugin or []), store, run_id, _rounding(round_to))
     try:
         _say_network(record, network)
         saved = network.save(path, chosen, {"run": run_id, "command": record.command})
@@ -55,9 +68,20 @@ def compact(
         _say_speed(record, network, saved)
 
 
+def _rounding(text: str) -> int | Literal["fastest"]:
+    from msbench.errors import UserError
+
+    try:
+        return "fastest" if text == "fastest" else int(text)
+    except ValueError:
+        raise UserError(f"--round-to {text}: give a number of channels from 1, or 'fastest'") from None
+
+
 def _say_network(record: Record, network: HandOver) -> None:
     dense, small = network.report.dense_parameters, network.report.compact_parameters
     typer.echo(f"{record.run_id}: {small:,} of {dense:,} parameters ({dense / max(small, 1):.2f}× smaller)")
+    if network.round_to > 1:
+        typer.echo(f"  layers keep multiples of {network.round_to} channels")
     for note in network.report.notes:
         typer.echo(f"  {note}")
     found = ", ".join(f"{diff:.2g} in {dtype}" for dtype, diff in network.proof.max_abs_diff.items())

@@ -19,11 +19,13 @@ from msbench.handover import loader, to_onnx, to_pt2, to_torch
 from msbench.handover.errors import HandOverError
 from msbench.handover.images import outputs, probes
 from msbench.handover.saved import Saved
+from msbench.measure.rounding import fastest
 from msbench.sparsity.compaction import Compaction, Proof, Report, fold_batchnorm, prove
 from msbench.sparsity.compaction import compact as compact_module
 from msbench.sparsity.mask import Mask
 
 Format = Literal["torch", "onnx", "pt2"]
+RoundTo = int | Literal["fastest"]
 SUFFIXES: Mapping[str, str] = {"torch": ".safetensors", "onnx": ".onnx", "pt2": ".pt2"}
 """Format to the ending of its files' names."""
 
@@ -35,6 +37,7 @@ class HandOver:
     model: the compact network, in eval mode. report: what compaction removed. proof: masked against compact network.
     reason: why it cannot be saved (not equal, or not shrunk); empty when it can.
     masked: the network under its mask, on the CPU. example [B, C, ...]: the image that it was compacted with.
+    round_to: layers keep a multiple of this many channels.
     """
 
     model: nn.Module
@@ -43,6 +46,7 @@ class HandOver:
     masked: nn.Module
     example: Tensor
     reason: str = ""
+    round_to: int = 1
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -91,24 +95,30 @@ class HandOver:
         }
 
 
-def compact(model: nn.Module, mask: Mapping[str, Tensor], example: Tensor) -> HandOver:
+def compact(model: nn.Module, mask: Mapping[str, Tensor], example: Tensor, *, round_to: RoundTo = 1) -> HandOver:
     """A smaller network with the outputs of `model` under `mask`, proven equal on images of several sizes.
 
     model: any module from an image to a tensor or a dict of task to tensor; left untouched, used in eval mode, float32
     or float64. mask: layer name (as in `model.named_modules()`) to booleans, True = kept: one an input channel [I], or
     one a weight [O, I, ...]; layers that are absent keep everything, and an empty mask only folds batch-norm. example
-    [B, C, ...]: any image; others of its kind are made from it for the proof. Raises UserError on bad input; a network
-    that torch.fx cannot trace, or that is not equal, comes back with the `reason` and cannot be saved.
+    [B, C, ...]: any image; others of its kind are made from it for the proof. round_to: layers keep a multiple of this
+    many channels, which some kernels are faster with; "fastest" measures 1, 8 and 16 on `example` with torch's present
+    number of threads. Raises UserError on bad input; a network that torch.fx cannot trace, or that is not equal, comes
+    back with the `reason` and cannot be saved.
     """
+    check_rounding(round_to)
     checked = _check(model, mask)
     masked = copy.deepcopy(model).cpu().eval()
     checked.apply(masked)
     example = example.detach().cpu()
     _check_outputs(masked, example)
-    compaction = compact_module(model, checked, example)
+    if round_to == "fastest":
+        round_to = fastest(model, checked, example, threads=torch.get_num_threads()).round_to
+    compaction = compact_module(model, checked, example, round_to=round_to)
     proof = _prove(masked, compaction, probes(masked, example))
     reason = compaction.reason and f"the network cannot be shrunk: {compaction.reason}"
-    return HandOver(compaction.model.eval(), compaction.report, proof, masked, example, reason or proof.reason)
+    reason = reason or proof.reason
+    return HandOver(compaction.model.eval(), compaction.report, proof, masked, example, reason, round_to)
 
 
 def load_compact(path: Path | str) -> loader.CompactNetwork:
@@ -117,6 +127,12 @@ def load_compact(path: Path | str) -> loader.CompactNetwork:
         return loader.load(path)
     except loader.FileError as error:
         raise UserError(str(error)) from error
+
+
+def check_rounding(round_to: RoundTo) -> None:
+    """UserError unless it is a number from 1 or "fastest"."""
+    if round_to != "fastest" and (not isinstance(round_to, int) or round_to < 1):
+        raise UserError(f"round_to {round_to!r}: give a number of channels from 1, or 'fastest'")
 
 
 def check_format(path: Path, format: str | None) -> Format:

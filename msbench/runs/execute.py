@@ -19,6 +19,7 @@ from torch import Tensor
 from msbench.config import RunConfig, build_part
 from msbench.data.dataset import PARTS, Dataset, Part, Samples
 from msbench.data.preview import prediction_sheet
+from msbench.data.resident import ResidentSamples
 from msbench.errors import DivergedError, UserError
 from msbench.models.multitask import MultiTaskModel
 from msbench.plugins import Plugins
@@ -47,6 +48,7 @@ from msbench.tasks.task import Task
 from msbench.training.evaluate import constants, evaluate, evaluate_constant
 from msbench.training.history import History
 from msbench.training.layout import to_training_layout
+from msbench.training.settings import TrainingSettings
 from msbench.training.sparsifier import Sparsifier
 from msbench.training.trainer import Trainer
 
@@ -180,12 +182,17 @@ def _trainer(plugins: Plugins, job: Job, problem: Problem, store: Store, budget:
         balancer=balancer.to(problem.device),
         criterion=lambda text: build_criterion(plugins, text),
         saved_mask=lambda run_id: Mask.load(store.artefact(run_id, "mask.safetensors")),
-        train_samples=problem.parts["train"],
+        train_samples=_train_samples(problem, config.training),
         validation_samples=problem.parts["validation"],
         loss_floor=floor.losses,
         device=problem.device,
         seed=config.seed,
     )
+
+
+def _train_samples(problem: Problem, settings: TrainingSettings) -> Samples:
+    samples = problem.parts["train"]
+    return ResidentSamples(samples, problem.device) if settings.data_on_device else samples
 
 
 def _starts(job: Job, problem: Problem, store: Store) -> StoredStarts | None:

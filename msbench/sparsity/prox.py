@@ -11,7 +11,7 @@ blocks that stay in the cache from one pass to the next.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from msbench.sparsity.columns import Columns, laid_out_like, working_memory
 
 _MAX_ITERATIONS = 30
 """A bound, not a setting: in float32 one or two are needed with a warm start, and up to five without."""
+_COLD_ITERATIONS, _WARM_ITERATIONS = 6, 3
+"""Where asking whether it is done would stop the host until the device has caught up: a GPU always does so many."""
 
 
 @torch.no_grad()
@@ -114,6 +116,14 @@ class AdaptiveProx:
         self._eps = eps
         self._theta: list[Tensor] = []
 
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """What the next call starts from."""
+        return {"theta": self._theta}
+
+    def load_state_dict(self, state_dict: Mapping[str, list[Tensor]]) -> None:
+        """Go on from there."""
+        self._theta = state_dict["theta"]
+
     @torch.no_grad()
     def __call__(
         self,
@@ -133,6 +143,7 @@ class AdaptiveProx:
 
         layers = [Columns.of(weight) for weight in weights]
         buffers = [working_memory(layers) for _ in range(4)]
+        iterations = _iterations(buffers[0].device, bool(self._theta))
         self._theta = self._theta or [weight.new_zeros(weight.shape[1]) for weight in weights]
         corrections = bias_corrections or [1.0] * len(layers)
         norms = []
@@ -145,7 +156,7 @@ class AdaptiveProx:
             norm = torch.empty_like(theta)
             for channels in columns.channels(buffers[0]):
                 block = _Block(columns.take(channels), moments.take(channels), t, self._eps * scale, buffers)
-                norm[channels], theta[channels] = block.norms, block.solve(theta[channels])
+                norm[channels], theta[channels] = block.norms, block.solve(theta[channels], iterations)
             norms.append(norm)
         return norms
 
@@ -161,6 +172,14 @@ class AdaptiveMCP:
     def __init__(self, eps: float = 1e-8) -> None:
         self._eps = eps
         self._prox = AdaptiveProx(eps=0.0)
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """What the next call starts from."""
+        return self._prox.state_dict()
+
+    def load_state_dict(self, state_dict: Mapping[str, list[Tensor]]) -> None:
+        """Go on from there."""
+        self._prox.load_state_dict(state_dict)
 
     @torch.no_grad()
     def __call__(
@@ -202,17 +221,21 @@ class _Block:
         self._lowest = (weighted.sqrt() - t) * weighted / x.fold(work.mul_(d))
 
         self.norms = x.fold(torch.mul(x.matrix, x.matrix, out=self._squares)).sqrt_()
-        torch.div(d.new_tensor(t), d, out=d)
+        torch.div(d.new_full((), t), d, out=d)
 
-    def solve(self, start: Tensor) -> Tensor:
-        """Replace x by z; returns θ = ‖z‖ of each group, 0 for dead ones. start: a guess of it, or 0."""
-        theta = self._root(start) if bool(self._alive.any()) else torch.ones_like(start)
+    def solve(self, start: Tensor, iterations: int | None) -> Tensor:
+        """Replace x by z; returns θ = ‖z‖ of each group, 0 for dead ones. start: a guess of it, or 0.
+
+        iterations: of Newton's method, always so many; None: until it has converged.
+        """
+        needed = iterations is not None or bool(self._alive.any())
+        theta = self._root(start, iterations) if needed else torch.ones_like(start)
         z = self._x.matrix.div_(torch.add(self._ratio, self._x.spread(theta), out=self._inverse))
         theta = torch.where(self._alive, theta, 0)
         z.mul_(self._x.spread(theta))
         return theta
 
-    def _root(self, start: Tensor) -> Tensor:
+    def _root(self, start: Tensor, iterations: int | None) -> Tensor:
         """θ of each living group; 1, which divides no zero by zero, for dead ones.
 
         Newton on 1/√S - 1, concave in θ: no step ends beyond the root, and from below it only climbs. A step
@@ -220,16 +243,23 @@ class _Block:
         """
         theta = torch.where(self._alive, start.clamp(self._lowest, self.norms), 1)
         enough = math.sqrt(torch.finfo(theta.dtype).eps)
-        for _ in range(_MAX_ITERATIONS):
+        for _ in range(iterations or _MAX_ITERATIONS):
             inverse = torch.add(self._ratio, self._x.spread(theta), out=self._inverse).reciprocal_()
             work = torch.mul(self._squares, inverse, out=self._work).mul_(inverse)
             s = self._x.fold(work)
             residual = torch.where(self._alive, s.sqrt() - 1, 0)
             theta = theta + s * residual / self._x.fold(work.mul_(inverse))
             theta = torch.where(self._alive, theta.clamp(self._lowest, self.norms), 1)
-            if float(residual.abs().max()) <= enough:
+            if iterations is None and float(residual.abs().max()) <= enough:
                 break
         return theta
+
+
+def _iterations(device: torch.device, is_warm: bool) -> int | None:
+    """How many Newton steps are made without asking whether they are enough; None on a CPU, where asking is free."""
+    if device.type == "cpu":
+        return None
+    return _WARM_ITERATIONS if is_warm else _COLD_ITERATIONS
 
 
 def _check(threshold: float, concavity: float = 0.0) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -25,6 +25,9 @@ _METRICS = {
     "f1": MetricSpec("higher", "F1", "%", False, "2TP / (2TP + FP + FN), threshold 0.5; 0 without positives"),
 }
 
+_ANSWERS = ("accuracy", "balanced_accuracy")
+"""Of which one stands for the task."""
+
 
 @dataclass(frozen=True)
 class AttributeTask(Task):
@@ -32,6 +35,9 @@ class AttributeTask(Task):
 
     label: what the attribute is called where people read it; the name when empty.
     positive_weight: factor of the positives in the loss, above 1 where they are rare.
+    balanced: balanced accuracy stands for the task (headline and Δ_T) in place of accuracy. For data whose parts differ
+        in their share of positives: there accuracy rewards the answer that happens to be frequent, and what the best
+        constant scores says nothing.
     """
 
     kind: ClassVar[str] = "attribute"
@@ -39,16 +45,21 @@ class AttributeTask(Task):
     name: str = "attribute"
     label: str = ""
     positive_weight: float = 1.0
+    balanced: bool = False
+    headline: str = field(init=False, repr=False)
     channels = 1
-    headline = "accuracy"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "headline", "balanced_accuracy" if self.balanced else "accuracy")
         if not self.positive_weight > 0:
             raise ValueError(f"task {self.name!r}: positive_weight: expected above 0, got {self.positive_weight}")
 
     @property
     def metrics(self) -> Mapping[str, MetricSpec]:
-        return _METRICS
+        return {
+            name: replace(spec, in_delta=name == self.headline) if name in _ANSWERS else spec
+            for name, spec in _METRICS.items()
+        }
 
     def loss(self, output: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Binary cross entropy of the raw output (never after a sigmoid), mean over valid images."""

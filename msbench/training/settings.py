@@ -34,6 +34,8 @@ class TrainingSettings:
     compile: plain training steps run the network through torch.compile. It is off since compiling takes a minute or
         more, and numbers differ in the last digits; what methods look into (criteria, meta-training, latent weights)
         always is the network itself.
+    data_on_device: the training part is read once into the memory of the device that trains, and batches are gathered
+        and augmented there (bytes stay bytes). For data that fits; one line says so where it does not.
     """
 
     samples: Annotated[int, Gt(0)] = 8000
@@ -48,6 +50,7 @@ class TrainingSettings:
     balancer: str = "uncertainty"
     amp: bool = False
     compile: bool = False
+    data_on_device: bool = False
 
     def lr_at(self, progress: float) -> float:
         """Learning rate when this share of the allowance is spent."""

@@ -80,6 +80,15 @@ def test_the_small_network_is_written_and_loads(store: Store, tmp_path: Path, mo
     assert list(loaded(torch.rand(1, 3, 16, 24))) == ["segmentation", "depth", "normals"]
 
 
+@pytest.mark.parametrize("round_to", ["8", "fastest"])
+def test_rounded_channels_are_proven_too(store: Store, tmp_path: Path, round_to: str) -> None:
+    done = compact(store, "sparse-run", "--round-to", round_to, "-o", str(tmp_path / "x.safetensors"))
+    assert done.exit_code == 0, done.output
+    assert "Equal to the masked network" in done.output
+    if round_to == "8":
+        assert "layers keep multiples of 8 channels" in done.output
+
+
 def test_a_dense_run_is_folded_only(store: Store, tmp_path: Path) -> None:
     done = compact(store, "dense-run", "-o", str(tmp_path / "x.pt2"))
     assert done.exit_code == 0, done.output
@@ -91,8 +100,8 @@ def test_a_dense_run_is_folded_only(store: Store, tmp_path: Path) -> None:
 def test_an_inexact_network_is_exit_code_1(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = network.compact_module
 
-    def inexact(*args: Any) -> Any:
-        found = real(*args)
+    def inexact(*args: Any, **options: Any) -> Any:
+        found = real(*args, **options)
         with torch.no_grad():
             found.model.get_parameter("heads.depth.predict.bias").add_(0.5)
         return found
@@ -113,6 +122,8 @@ def test_an_inexact_network_is_exit_code_1(store: Store, tmp_path: Path, monkeyp
         (["early-run"], "run early-run is failed: it left no network"),
         (["sparse-run", "--to", "onxx"], "format 'onxx': did you mean 'onnx'?"),
         (["sparse-run", "--to", "torch", "-o", "x.onnx"], "x.onnx: name a file that ends in .safetensors"),
+        (["sparse-run", "--round-to", "8x"], "--round-to 8x: give a number of channels from 1, or 'fastest'"),
+        (["sparse-run", "--round-to", "0"], "round_to 0: give a number of channels from 1, or 'fastest'"),
         (["sparse-run", "-o", "nowhere/x.onnx"], "nowhere/x.onnx: no folder nowhere"),
     ],
 )

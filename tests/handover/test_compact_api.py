@@ -96,8 +96,8 @@ def test_bad_paths_are_one_line(name: str, format: Any, message: str, tmp_path: 
 def test_an_inexact_network_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = network.compact_module
 
-    def inexact(*args: Any) -> Any:
-        found = real(*args)
+    def inexact(*args: Any, **options: Any) -> Any:
+        found = real(*args, **options)
         with torch.no_grad():
             found.model.get_parameter("predict.weight").mul_(1.5)
         return found

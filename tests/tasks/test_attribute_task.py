@@ -71,3 +71,19 @@ def test_picture_tells_yes_from_no():
     yes, no = (TASK.picture(torch.tensor(label), torch.tensor(True)) for label in (1, 0))
     assert yes.shape == no.shape
     assert not torch.equal(yes, no)
+
+
+def test_balanced_accuracy_stands_for_the_task_where_shares_of_positives_differ():
+    balanced = AttributeTask("smiling", balanced=True)
+    assert (TASK.headline, balanced.headline) == ("accuracy", "balanced_accuracy")
+    for task in (TASK, balanced):
+        assert [name for name, spec in task.metrics.items() if spec.in_delta] == [task.headline]
+
+
+@pytest.mark.parametrize("positives", [1, 3, 9])
+def test_no_constant_gets_more_than_half_of_balanced_accuracy(positives):
+    """Learned where most are negative, judged where any number is positive."""
+    task = AttributeTask("smiling", balanced=True)
+    learned = task.constant(torch.tensor([0, 0, 1]), torch.ones(3, dtype=torch.bool))
+    target, valid = (torch.arange(10) < positives).long(), torch.ones(10, dtype=torch.bool)
+    assert evaluate(task, broadcast(learned, valid), target, valid)["balanced_accuracy"] == 50.0
