@@ -1,4 +1,4 @@
-"""When does λ settle? The runs, tables and plots behind docs/learning-lambda.md.
+"""When does λ settle? The runs, tables and plots behind docs/explanation/learning-lambda.md.
 
 python benchmarks/lambda_study.py [--results FOLDER] [--out docs/img]
 

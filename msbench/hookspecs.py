@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PROJECT = "msbench"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks the functions of a plugin that msbench calls; its name says which hook it is."""
 
 
 @hookspec

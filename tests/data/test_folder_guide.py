@@ -1,4 +1,4 @@
-"""docs/use-your-own-data.md, followed to the letter (with the smallest preset where it trains for real)."""
+"""docs/how-to/use-your-own-data.md, followed to the letter (with the smallest preset where it trains for real)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.conftest import msbench
 
-GUIDE = Path(__file__).parent.parent.parent / "docs" / "use-your-own-data.md"
+GUIDE = Path(__file__).parent.parent.parent / "docs" / "how-to" / "use-your-own-data.md"
 
 
 def write_pairs(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What docs/hand-over.md tells a reader to type works, in its order."""
+"""What docs/how-to/hand-over.md tells a reader to type works, in its order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer.main
 
 from msbench.cli.main import app
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "hand-over.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "how-to" / "hand-over.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 

@@ -50,14 +50,15 @@ def test_every_model_can_be_built_and_traced(plugins: Plugins, name: str) -> Non
 
 
 def test_the_models_page_names_every_model_backbone_and_head(plugins: Plugins) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "models.md").read_text(encoding="utf-8")
 
     assert [name for name in MODELS if f"`{name}`" not in page and name != "timm"] == []
     heads = set(plugins.components["head"])
     assert [name for name in heads if f"`{name}`" not in page] == []
 
 
-PAGE = re.findall(r"^\$ msbench plan (.*)$", (Path(__file__).parents[2] / "docs" / "models.md").read_text(), re.M)
+MODELS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "models.md"
+PAGE = re.findall(r"^\$ msbench plan (.*)$", MODELS_PAGE.read_text(), re.M)
 
 
 @pytest.mark.parametrize("command", PAGE)

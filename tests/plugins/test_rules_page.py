@@ -9,7 +9,7 @@ import pytest
 
 from msbench.conformance import RULES, Case, Rule
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "check-your-plugin.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "how-to" / "check-your-plugin.md").read_text(encoding="utf-8")
 ROWS = dict.fromkeys(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE, flags=re.MULTILINE))
 UNIQUE = {rule for kind, rules in RULES.items() for rule in rules if kind != "loss balancer"}
 

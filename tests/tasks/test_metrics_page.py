@@ -1,4 +1,4 @@
-"""docs/metrics.md says what the code computes: every metric and option of every task, in the same words."""
+"""docs/reference/metrics.md says what the code computes: every metric and option of every task, in the same words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from msbench.training.settings import TrainingSettings
 
 from .conftest import TASKS
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
 SECTIONS: dict[str, str] = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 STANDARD = [
     value
