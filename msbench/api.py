@@ -33,6 +33,7 @@ from msbench.tasks.task import Evaluator, MetricSpec, Task
 from msbench.training.balancing import Equal, LossBalancer, Uncertainty
 from msbench.training.meta import Episode, MetaTraining
 from msbench.training.sparsifier import Sparsifier
+from msbench.training.stateful import Stateful
 from msbench.training.stepping import Step
 from msbench.training.trainer import Trainer
 from msbench.training.view import View, Weights
@@ -72,6 +73,7 @@ __all__ = [
     "Samples",
     "SegmentationTask",
     "Sparsifier",
+    "Stateful",
     "Step",
     "Task",
     "TensorSamples",

@@ -62,6 +62,11 @@ def toy_samples(count: int, seed: int) -> TensorSamples:
 @pytest.fixture(scope="session")
 def make_trainer(plugins: Plugins) -> Callable[..., Trainer]:
     """A trainer on the toy problem: make_trainer(seed=0, target=0.5, samples=160, …)."""
+    return trainer_maker(plugins)
+
+
+def trainer_maker(plugins: Plugins) -> Callable[..., Trainer]:
+    """What the fixture `make_trainer` is, for other processes."""
 
     def make(seed: int = 0, target: float | None = None, width: int = 4, **settings: object) -> Trainer:
         tasks = toy_tasks()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ from msbench.sparsity.mask import Mask
 from msbench.training.balancing import Uncertainty
 from msbench.training.evaluate import constants, evaluate_constant
 from msbench.training.settings import TrainingSettings
+from msbench.training.stage import Checkpoints
 from msbench.training.trainer import Trainer
 
 SAMPLES, BATCH = 128, 8
@@ -100,6 +102,13 @@ class SparsifierSubject(Subject):
         """The plain run, failed or not."""
         return self._run(Setup())
 
+    def resumed(self, checkpoints: Checkpoints) -> Run:
+        """The plain run by a fresh instance that keeps, and goes on from, these. Raises RuleError if it failed."""
+        run = perform(self.plugins, self.create(), Setup(), checkpoints)
+        if run.error is not None:
+            raise RuleError(one_line(run.error)) from run.error
+        return run
+
     def _run(self, setup: Setup) -> Run:
         if setup not in self._runs:
             self._runs[setup] = perform(self.plugins, self.create(), setup)
@@ -111,13 +120,16 @@ class SparsifierSubject(Subject):
             raise run.error
 
 
-def perform(plugins: Plugins, sparsifier: Any, setup: Setup) -> Run:
+def perform(plugins: Plugins, sparsifier: Any, setup: Setup, checkpoints: Checkpoints | None = None) -> Run:
     """Run a sparsifier to its end, watched."""
     watch = Watch()
     trainer, _test = _toy_trainer(plugins, setup, sparsifier.separate, watch)
+    trainer.checkpoints = checkpoints
     run = Run(trainer, trainer.budget, watch)
     started = time.perf_counter()
-    with watched_generators(watch), watched_datasets(watch), watched_forwards(trainer.model, watch):
+    # a hook on the network could keep anything, so no stage would be checkpointed
+    forwards = watched_forwards(trainer.model, watch) if checkpoints is None else nullcontext()
+    with watched_generators(watch), watched_datasets(watch), forwards:
         try:
             sparsifier.sparsify(trainer)
             trainer.finish()

@@ -10,7 +10,16 @@ from msbench.conformance.case import Case, Rule
 from msbench.conformance.criteria import CriterionSubject
 from msbench.conformance.data import DatasetSubject
 from msbench.conformance.networks import BackboneSubject, BalancerSubject, HeadSubject
-from msbench.conformance.rules import balancers, common, criteria, datasets, networks, results, sparsifiers
+from msbench.conformance.rules import (
+    balancers,
+    common,
+    criteria,
+    datasets,
+    networks,
+    results,
+    resuming,
+    sparsifiers,
+)
 from msbench.conformance.runs import SparsifierSubject
 from msbench.conformance.subject import Subject
 from msbench.plugins import Component, Plugins, load_plugins, source_of
@@ -27,7 +36,7 @@ SUBJECTS: Final[Mapping[str, type[Subject]]] = MappingProxyType(
 )
 RULES: Final[Mapping[str, tuple[Rule, ...]]] = MappingProxyType(
     {
-        "sparsifier": (*common.COMMON, *sparsifiers.RUNS, *results.RESULTS),
+        "sparsifier": (*common.COMMON, *sparsifiers.RUNS, *resuming.RESUMING, *results.RESULTS),
         "dataset": (*common.COMMON, *datasets.DATASETS),
         "backbone": (*common.COMMON, *networks.BACKBONES),
         "head": (*common.COMMON, *networks.HEADS),

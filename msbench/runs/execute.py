@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import random
+import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -21,9 +19,11 @@ from msbench.data.dataset import PARTS, Dataset, Part, Samples
 from msbench.data.preview import prediction_sheet
 from msbench.data.resident import ResidentSamples
 from msbench.errors import DivergedError, UserError
+from msbench.measure.table import LatencyTable
 from msbench.models.multitask import MultiTaskModel
 from msbench.plugins import Plugins
 from msbench.runs.build import initial_digest, rebuild, weights_digest
+from msbench.runs.checkpoints import Earlier, StoredCheckpoints, checkpoints_of
 from msbench.runs.describe import (
     Job,
     blank_record,
@@ -34,20 +34,24 @@ from msbench.runs.describe import (
     model_part,
     sparsity_part,
 )
+from msbench.runs.guarding import diverged_first, untouched_global_generators
+from msbench.runs.identity import begin
 from msbench.runs.metatest import meta_test
-from msbench.runs.provenance import environment, peak_memory
+from msbench.runs.provenance import environment, peak_memory, provenance_of
 from msbench.runs.record import AllowancePart, CostPart, MetricValue, Record, TaskPart
-from msbench.runs.starts import StoredStarts, start_identity
-from msbench.runs.store import Store
+from msbench.runs.starts import starts_of
+from msbench.runs.store import CHECKPOINT, Store
 from msbench.runs.units import TABLE, budget_of, multiply_add_costs, save_table
 from msbench.selection import build_criterion
 from msbench.sparsity.budget import Budget
 from msbench.sparsity.costs import Costs
 from msbench.sparsity.mask import Mask
 from msbench.tasks.task import Task
+from msbench.training.collectives import Ranks
 from msbench.training.evaluate import constants, evaluate, evaluate_constant
 from msbench.training.history import History
 from msbench.training.layout import to_training_layout
+from msbench.training.parallel import Split
 from msbench.training.settings import TrainingSettings
 from msbench.training.sparsifier import Sparsifier
 from msbench.training.trainer import Trainer
@@ -94,39 +98,65 @@ class Problem:
         return metric_values(found, floor, self.tasks)
 
 
-def execute(plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Progress) -> Record:
-    """Train and evaluate; write weights, mask, history and samples; return the record, not yet measured."""
+def execute(
+    plugins: Plugins, job: Job, folder: Path, cache: Path, progress: Progress, ranks: Ranks | None = None
+) -> Record:
+    """Train and evaluate; write weights, mask, history and samples; return the record, not yet measured.
+
+    With the same job and folder after it was killed, it goes on from the checkpoints that it left there. ranks: the
+    processes that train with this one, the first; then nothing is kept to go on from, nor shared with other runs.
+    """
     started = time.perf_counter()
-    _prepare_process(job.config.engine.threads, resolve_device(job.config.engine.device))
-    problem = Problem.of(plugins, job.config, cache)
-    component = plugins.get("sparsifier", job.config.sparsifier.base)
-    sparsifier: Sparsifier = build_part(component, job.config.sparsifier.params)
-    store = Store(folder.parent.parent)
-    budget, table = budget_of(job.config, job.target, problem.model, problem.image, problem.device, cache)
+    begin(plugins, job.config, job.identity, folder)
+    problem, sparsifier, trainer, table = prepared(plugins, job, folder, cache, ranks)
     if table is not None:
         save_table(table, folder / TABLE)
-    trainer = _trainer(plugins, job, problem, store, budget)
     run = {"run_id": job.run_id, "folder": folder, "config": job.config.model_dump(mode="json")}
     trainer.on_evaluation = lambda history: _report(plugins, run, trainer, history, progress)
     notify(plugins.hook.msbench_run_started, run=run)
 
-    trainer.starts = _starts(job, problem, store)
-    with untouched_global_generators(component.name), diverged_first(trainer):
-        if job.config.meta_test is None:
-            sparsifier.sparsify(trainer)
-        else:
-            meta_test(trainer, job.config.meta_test, store)
-    trainer.finish()
-    mask = checked_mask(trainer)
+    if ranks is None:
+        trainer.starts = starts_of(job, problem.device, Store(folder.parent.parent))
+        trainer.checkpoints = checkpoints_of(job, problem.device, folder, started)
+    mask = trained(job, problem, sparsifier, trainer, folder)
     _write(folder, problem, mask, trainer.history)
 
     warnings = [table.warning] if table is not None and table.warning else []
+    component = plugins.get("sparsifier", job.config.sparsifier.base)
     record = blank_record(job, component, [*sparsifier.notes(), *warnings])
     _fill(record, job, problem, trainer, sparsifier)
-    wall, shared = time.perf_counter() - started, trainer.shared_seconds
-    record.cost = CostPart(wall_s=wall + shared, peak_memory=peak_memory(), shared_start=shared)
+    record.cost = _cost(trainer, started)
     notify(plugins.hook.msbench_run_finished, record=record)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return record
+
+
+def prepared(
+    plugins: Plugins, job: Job, folder: Path, cache: Path, ranks: Ranks | None
+) -> tuple[Problem, Sparsifier, Trainer, LatencyTable | None]:
+    """What a run works on, how, and with which trainer; and the table that its budget counts by. Writes nothing."""
+    _prepare_process(job.config.engine.threads, resolve_device(job.config.engine.device))
+    problem = Problem.of(plugins, job.config, cache)
+    component = plugins.get("sparsifier", job.config.sparsifier.base)
+    sparsifier: Sparsifier = build_part(component, job.config.sparsifier.params)
+    budget, table = budget_of(job.config, job.target, problem.model, problem.image, problem.device, cache)
+    trainer = _trainer(plugins, job, problem, Store(folder.parent.parent), budget)
+    if ranks is not None:
+        trainer.split = Split(ranks, job.config.seed, problem.device)
+    return problem, sparsifier, trainer, table
+
+
+def trained(job: Job, problem: Problem, sparsifier: Sparsifier, trainer: Trainer, folder: Path) -> Mask | None:
+    """Train and prune; the mask, if there is one. RuntimeError where processes of one run have drifted apart."""
+    with untouched_global_generators(job.config.sparsifier.base), diverged_first(trainer):
+        if job.config.meta_test is None:
+            sparsifier.sparsify(trainer)
+        else:
+            meta_test(trainer, job.config.meta_test, Store(folder.parent.parent))
+    trainer.finish()
+    if trainer.split is not None:
+        trainer.split.ranks.check_alike(weights_digest(problem.model))
+    return checked_mask(trainer)
 
 
 def _fill(record: Record, job: Job, problem: Problem, trainer: Trainer, sparsifier: Sparsifier) -> None:
@@ -148,6 +178,7 @@ def _fill(record: Record, job: Job, problem: Problem, trainer: Trainer, sparsifi
         "mask": mask.digest() if mask is not None else "",
     }
     record.environment = environment(str(problem.device), config.engine.threads)
+    record.provenance = provenance_of(job.identity, str(problem.device))
     judge(record)
 
 
@@ -195,14 +226,13 @@ def _train_samples(problem: Problem, settings: TrainingSettings) -> Samples:
     return ResidentSamples(samples, problem.device) if settings.data_on_device else samples
 
 
-def _starts(job: Job, problem: Problem, store: Store) -> StoredStarts | None:
-    """Where plain first stages are kept, unless `engine.share_start` is off."""
-    engine = job.config.engine
-    if not engine.share_start:
-        return None
-    machine = environment(str(problem.device), engine.threads)
-    place = {name: machine.get(name) for name in ("system", "cpu", "device", "gpu", "cuda", "cudnn")}
-    return StoredStarts(store.root, {**start_identity(job.identity), "machine": place}, frozenset(job.keep))
+def _cost(trainer: Trainer, started: float) -> CostPart:
+    """Of all attempts: what earlier ones left a checkpoint of has counted its shared start already."""
+    kept = trainer.checkpoints
+    earlier = kept.earlier if isinstance(kept, StoredCheckpoints) else Earlier()
+    shared = earlier.shared if earlier.seconds else trainer.shared_seconds
+    wall = time.perf_counter() - started + earlier.seconds + shared
+    return CostPart(wall_s=wall, peak_memory=peak_memory(), shared_start=shared, earlier_attempts=earlier.seconds)
 
 
 def _report(plugins: Plugins, run: Mapping[str, Any], trainer: Trainer, history: History, progress: Progress) -> None:
@@ -217,36 +247,6 @@ def notify(hook: Callable[..., Any], **event: Any) -> None:
         hook(**event)
     except Exception:
         traceback.print_exc()
-
-
-@contextmanager
-def diverged_first(trainer: Trainer) -> Iterator[None]:
-    """What a loss that is no number has led to is reported as that loss."""
-    try:
-        yield
-    except Exception:
-        trainer.history.check()
-        raise
-
-
-@contextmanager
-def untouched_global_generators(name: str) -> Iterator[None]:
-    """Raise RuntimeError when the block leaves torch's, numpy's or Python's global generator changed."""
-
-    def states() -> dict[str, Any]:
-        position: Any = np.random.get_state()
-        return {
-            "torch": torch.random.get_rng_state().numpy().tobytes(),
-            "numpy": (position[1].tobytes(), position[2]),
-            "random": random.getstate(),
-        }
-
-    before = states()
-    yield
-    after = states()
-    for library in before:
-        if before[library] != after[library]:
-            raise RuntimeError(f"{name} used the global generator of {library}; draw from trainer.generator instead")
 
 
 def checked_mask(trainer: Trainer) -> Mask | None:

@@ -28,16 +28,20 @@ class Snapshot:
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], device: torch.device) -> Snapshot:
-        """From what `tensors` gave."""
-        states: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
-        for name, value in tensors.items():
-            part, _, rest = name.partition(".")
-            states[part][rest] = value.to(device)
-        return cls(**states)
+        """From what `state_dict` gave."""
+        found = cls({}, {})
+        found.load_state_dict({name: value.to(device) for name, value in tensors.items()})
+        return found
 
-    def tensors(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Both states as one mapping."""
         return {f"{part}.{name}": value for part in PARTS for name, value in getattr(self, part).items()}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Become the snapshot whose `state_dict` this is."""
+        for name, value in tensors.items():
+            part, _, rest = name.partition(".")
+            getattr(self, part)[rest] = value.clone()
 
     def put(self, model: nn.Module, balancer: nn.Module) -> None:
         """Copy the state back, in place."""

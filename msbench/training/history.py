@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,9 +72,20 @@ class History:
         """The newest value of every name."""
         return {name: value for _, _, name, value in self.rows}
 
-    def restore(self, step: int, samples: int, rows: list[Row]) -> None:
-        """Go on from the rows of an earlier training."""
-        self.step, self.samples, self._rows = step, samples, [*rows]
+    def columns(self) -> tuple[dict[str, Tensor], list[str]]:
+        """The rows as tensors `step`, `samples`, `name` and `value`, and the names that `name` counts."""
+        rows = self.rows
+        names = {name: number for number, name in enumerate(dict.fromkeys(name for _, _, name, _ in rows))}
+        whole = torch.tensor([(step, samples, names[name]) for step, samples, name, _ in rows], dtype=torch.int64)
+        step, samples, name = whole.view(-1, 3).T.contiguous()
+        value = torch.tensor([value for *_, value in rows], dtype=torch.float64)
+        return {"step": step, "samples": samples, "name": name, "value": value}, list(names)
+
+    def restore(self, step: int, samples: int, columns: Mapping[str, Tensor], names: Sequence[str]) -> None:
+        """Go on from an earlier history: its `step`, `samples` and `columns`."""
+        each = (columns[key].tolist() for key in ("step", "samples", "name", "value"))
+        self._rows = [(at, spent, names[number], value) for at, spent, number, value in zip(*each, strict=True)]
+        self.step, self.samples = step, samples
         self._waiting, self._checked = [], 0
 
     def save(self, path: Path) -> None:

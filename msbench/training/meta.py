@@ -13,6 +13,8 @@ from torch import Tensor
 
 from msbench.errors import UserError
 from msbench.training.inner import ORDERS, Inner, Order
+from msbench.training.stage import Stage
+from msbench.training.stateful import Stateful
 from msbench.training.stepping import Step
 from msbench.training.view import Weights
 
@@ -58,6 +60,7 @@ class MetaTraining:
         every outer step has each of the 2^N - 1.
     before_episode, after_episode, after_step: what an algorithm adds. The trainer's view says how the adapted weights
         start.
+    state: what these keep from step to step, as for `trainer.train`.
 
     The allowance counts a sample once an episode, whatever the order makes of it.
     """
@@ -70,6 +73,7 @@ class MetaTraining:
     before_episode: Callable[[], None] | None = None
     after_episode: Callable[[Episode], None] | None = None
     after_step: Callable[[Step], None] | None = None
+    state: object = None
 
     def __post_init__(self) -> None:
         if self.episodes == "all" and self.meta_batch != 1:
@@ -98,14 +102,15 @@ class MetaTraining:
     def run(self, trainer: Trainer, share: float | None) -> None:
         """Meta-train for `share` of the allowance, or for all that is left."""
         combos = self.combinations([task.name for task in trainer.tasks])
-        drawn: Counter[int] = Counter()
+        drawn = _Drawn()
         cost = self.samples_a_step(trainer)
         count = trainer.steps(share, samples_a_step=cost)
         if count == 0:
             raise UserError(f"an outer step takes {cost} samples, more than meta-training has: raise training.samples")
-        for index in range(count):
+        hooks = (self.before_episode, self.after_episode, self.after_step)
+        for index in Stage(trainer, count, "meta", hooks, self.state, own=(drawn,), plain=False):
             chosen = self.draw(combos, trainer.generator)
-            drawn.update(len(tasks) for tasks in chosen)
+            drawn.sizes.update(len(tasks) for tasks in chosen)
             episodes = [self.episode(trainer, tasks) for tasks in chosen]
             lr = trainer.lr
             _leave_mean_gradients(trainer, episodes)
@@ -114,9 +119,8 @@ class MetaTraining:
                 self.after_step(Step(index, index == count - 1, lr))
             trainer.evaluate_when_due()
             if index == count - 1 or index % (count // 20 + 1) == 0:
-                for size, times in sorted(drawn.items()):
+                for size, times in sorted(drawn.sizes.items()):
                     trainer.log(f"episodes/{size}_tasks", times)
-        trainer.history.check()
 
     def episode(self, trainer: Trainer, tasks: tuple[str, ...]) -> Episode:
         """One episode; the meta-weights stay as they are."""
@@ -131,6 +135,15 @@ class MetaTraining:
         if self.after_episode is not None:
             self.after_episode(episode)
         return episode
+
+
+class _Drawn(Stateful):
+    """How many episodes of each size there were."""
+
+    changes = ("sizes",)
+
+    def __init__(self) -> None:
+        self.sizes: Counter[int] = Counter()
 
 
 class _EpisodeLoss:

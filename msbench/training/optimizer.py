@@ -72,7 +72,9 @@ class Optimizer:
         return {f"{n}.{key}": value for n, p in self._named.items() if p in state for key, value in state[p].items()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `tensors` gave; moments get the memory layout of their parameters."""
+        """Go on from what `tensors` gave and nothing else; moments get the memory layout of their parameters."""
+        self._adam.state.clear()
+        self._steps.clear()
         for name, value in tensors.items():
             owner, _, key = name.rpartition(".")
             parameter = self._named[owner]

@@ -19,6 +19,7 @@ class TrainingSettings:
     batch: samples a step.
     lr: peak learning rate of AdamW; it rises linearly over `warmup` (share of the allowance) and falls to zero
         along a half cosine. It depends on the samples spent, never on the method.
+    warmup: share of the allowance over which the learning rate rises.
     weight_decay: decoupled, on convolution and linear weights only.
     flip: mirror images at random, each with probability one half (MTML, AdaShare, DiSparse, AdapMTL; the released
         code of Less-is-More does not).

@@ -23,9 +23,11 @@ from msbench.training.evaluate import Evaluation
 from msbench.training.gradients import mean_gradients, scoring, task_gradients
 from msbench.training.history import LOSS, History
 from msbench.training.optimizer import Optimizer
+from msbench.training.parallel import Split
 from msbench.training.randomness import ModelRandomness
 from msbench.training.settings import Allowance, TrainingSettings
-from msbench.training.start import Starts, plain_stage
+from msbench.training.stage import Checkpoints, Stage
+from msbench.training.start import Starts
 from msbench.training.stepping import Step
 from msbench.training.stream import Stream
 from msbench.training.validation import Validation
@@ -67,6 +69,10 @@ class Trainer:
     on_evaluation: Callable[[History], None] | None = None
     starts: Starts | None = None
     """Where plain first stages are kept for other runs; None: nowhere."""
+    checkpoints: Checkpoints | None = None
+    """Where this run's stages are kept, should it be killed and started again; None: nowhere."""
+    split: Split | None = None
+    """Shares forward and backward out among the run's processes; None: this one has no others."""
 
     mask: Mask | None = field(default=None, init=False)
     view: View = field(default_factory=View, init=False)
@@ -76,6 +82,8 @@ class Trainer:
     """Sparsity that the method had found by itself, noted by `settle`."""
     shared_seconds: float = field(default=0.0, init=False)
     """Seconds of training that another run has spent for this one (a shared start)."""
+    stages: int = field(default=0, init=False)
+    """How many have begun."""
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
@@ -116,18 +124,20 @@ class Trainer:
         after_step: Callable[[Step], None] | None = None,
         objective: Objective | None = None,
         schedule: Schedule = "run",
+        state: object = None,
     ) -> None:
         """Train on all tasks for `share` of the whole allowance, for `steps`, or for all that is left of it.
 
         The mask is held: masked weights stay exactly zero. `before_step` runs between the backward pass and the
         optimizer's step, when the (unmasked) gradients are on the parameters and may be changed; `after_step` runs
         after it. `objective` replaces the run's loss balancer. The learning rate follows the whole run, or starts
-        its schedule afresh for this "stage" (methods that train several times from the start).
+        its schedule afresh for this "stage" (methods that train several times from the start). `state` is what the
+        callbacks keep from step to step (see Stateful), one object or a tuple, () for nothing: with it a run that was
+        killed goes on in the middle of this stage, without it a stage with callbacks is trained again.
         """
         count = self.steps(share, steps)
         self.objective = objective
-        plain = plain_stage(self, count, schedule, (before_step, after_step, objective))
-        for index in range(plain.resume() if plain is not None else 0, count):
+        for index in Stage(self, count, schedule, (before_step, after_step, objective), state):
             lr = self.lr if schedule == "run" else self.settings.lr_at(index / count)
             step = Step(index, index == count - 1, lr)
             self._forward = self._compiled
@@ -139,9 +149,6 @@ class Trainer:
             if after_step is not None:
                 after_step(step)
             self.evaluate_when_due()
-            if plain is not None:
-                plain.passed(index + 1)
-        self.history.check()
 
     def meta_train(self, meta: MetaTraining, *, share: float | None = None) -> None:
         """Meta-train over episodes for `share` of the whole allowance, or for all that is left (see MetaTraining)."""
@@ -171,15 +178,18 @@ class Trainer:
         if weights is None and type(self.view) is not View:
             weights = self.view.weights(dict(self.model.named_parameters()))
         with self._randomness.lent(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp):
-            if weights is None:
+            if self.split is not None and self.split.serves(self.model, len(batch)):
+                outputs = self.split.outputs(self.model, batch.image, active, weights)
+            elif weights is None:
                 outputs = self._forward(batch.image, active)
             else:
                 outputs = torch.func.functional_call(self.model, dict(weights), (batch.image, active))
-        return {
+        losses = {
             task.name: task.loss(outputs[task.name].float(), batch.target[task.name], batch.valid[task.name])
             for task in self.tasks
             if task.name in outputs
         }
+        return losses if self.split is None else self.split.alike(losses)
 
     def backward(self, batch: Batch, objective: Objective | None = None) -> dict[str, Tensor]:
         """Forward and backward on one batch; gradients are left on the parameters. Returns the losses, detached."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -40,7 +40,7 @@ class Validation:
         """Evaluate, log it, and keep these weights if they are the best under this mask."""
         trainer.history.check()
         with weights_in_use(trainer):
-            result = evaluate(trainer.model, trainer.validation_samples, trainer.tasks, trainer.device)
+            result = _evaluated(trainer)
         for task, metrics in result.metrics.items():
             for name, value in metrics.items():
                 trainer.log(f"validation/{task}/{name}", value)
@@ -70,6 +70,15 @@ class Validation:
         if self.best.step != trainer.history.step:
             self.evaluate(trainer)
         self.best.restore(trainer)
+
+
+def _evaluated(trainer: Trainer) -> Evaluation:
+    """Of the first process where there are several, for they must decide alike."""
+
+    def own() -> dict[str, Any]:
+        return vars(evaluate(trainer.model, trainer.validation_samples, trainer.tasks, trainer.device))
+
+    return Evaluation(**(own() if trainer.split is None else trainer.split.ranks.of_first(own)))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from msbench.api import Step, Trainer, UserError
+from msbench.api import AdaptiveMCP, AdaptiveProx, Step, Trainer, UserError
 from msbench_plugins.sparsifiers.group_lasso import GroupLasso
 from msbench_plugins.sparsifiers.steering import ProximalTraining, Steering
 from tests.sparsifiers.helpers import state_bytes
@@ -96,7 +96,7 @@ def test_the_proximal_step_by_hand(make_trainer: Make, penalty: str, metric: str
         weight.copy_(torch.tensor([0.009, 0.05, 0.5]).view(1, 3, 1, 1).expand_as(weight))
     lam = 1.0 if metric == "euclidean" else 0.5
     sparsifier = made(penalty, metric, lam=lam, gamma=0.2 / lam if penalty == "mcp" else None)
-    sparsifier._prox(trainer)(0.01, lam)
+    sparsifier._prox(trainer, AdaptiveProx(), AdaptiveMCP())(0.01, lam)
     rms = [float(weight.detach()[:, c].norm()) / root for c in range(3)]
     # r - lr λ, over 1 - lr / γ = 0.95 (γ = 0.2), and nothing from γ λ = 0.2 on
     expected = [0.0, 0.04, 0.49] if penalty == "group" else [0.0, 0.04 / 0.95, 0.5]

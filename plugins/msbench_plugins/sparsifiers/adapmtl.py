@@ -74,12 +74,12 @@ class AdapMTL(Sparsifier):
         objective = self._objective(trainer)
 
         # W and θ learn together, until θ freezes at the target or the stage ends
-        trainer.view = thresholds
-        trainer.train(share=self.sparse_share, after_step=learning.step, objective=objective)
+        trainer.view, state = thresholds, (learning, objective)
+        trainer.train(share=self.sparse_share, after_step=learning.step, objective=objective, state=state)
         learning.settle()
 
         # Fine-tuning, mask held
-        trainer.train(objective=objective)
+        trainer.train(objective=objective, state=objective)
 
     def _objective(self, trainer: Trainer) -> AdaptiveWeights | None:
         if self.beta == "none":

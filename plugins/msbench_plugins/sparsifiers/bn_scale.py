@@ -49,9 +49,9 @@ class BatchNormSlimming(Sparsifier):
                 soft_threshold(scales, step.lr * self.lam)
 
         if self.update == "prox":
-            trainer.train(share=self.sparse_share, after_step=shrink)
+            trainer.train(share=self.sparse_share, after_step=shrink, state=())
         else:
-            trainer.train(share=self.sparse_share, before_step=pull)
+            trainer.train(share=self.sparse_share, before_step=pull, state=())
         trainer.apply_mask(trainer.budget.select(trainer.rank(self.criterion)))
         trainer.train()
 

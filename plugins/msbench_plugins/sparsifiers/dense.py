@@ -37,7 +37,7 @@ class SingleTask(Sparsifier):
     separate: ClassVar[bool] = True
 
     def sparsify(self, trainer: Trainer) -> None:
-        trainer.train(objective=lambda losses: torch.stack(list(losses.values())).sum())
+        trainer.train(objective=lambda losses: torch.stack(list(losses.values())).sum(), state=())
 
     def notes(self) -> list[str]:
         return ["one backbone a task; its compression compares it with itself, not with the multi-task network"]

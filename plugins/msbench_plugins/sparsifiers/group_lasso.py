@@ -69,8 +69,9 @@ class GroupLasso(Sparsifier):
         def score(name: str, weight: Tensor) -> Tensor:
             return group_norms(weight) / sizes[name] ** 0.5
 
-        training = ProximalTraining(trainer, steering, self._prox(trainer), score)
-        trainer.train(share=self.sparse_share, after_step=training.shrink)
+        operators = AdaptiveProx(), AdaptiveMCP()
+        training = ProximalTraining(trainer, steering, self._prox(trainer, *operators), score)
+        trainer.train(share=self.sparse_share, after_step=training.shrink, state=(training, *operators))
         training.settle()
         trainer.train()
 
@@ -87,7 +88,7 @@ class GroupLasso(Sparsifier):
     def _gamma(self) -> float:
         return self.gamma or GAMMA[self.prox_metric]
 
-    def _prox(self, trainer: Trainer) -> Prox:
+    def _prox(self, trainer: Trainer, shrink: AdaptiveProx, shrink_mcp: AdaptiveMCP) -> Prox:
         """w <- prox(w) with threshold lr λ sqrt(n_g)."""
         weights, gamma = list(trainer.weights.values()), self._gamma
         if self.penalty == "mcp" and gamma <= trainer.settings.lr:
@@ -95,7 +96,6 @@ class GroupLasso(Sparsifier):
                 f"group_lasso: gamma={gamma:g} must exceed the learning rate {trainer.settings.lr:g}, "
                 "or the proximal step has no single solution"
             )
-        shrink, shrink_mcp = AdaptiveProx(), AdaptiveMCP()
 
         def moments() -> list[Tensor]:
             return [trainer.optimizer.second_moment(weight) for weight in weights]

@@ -34,7 +34,7 @@ class GroupNorm(Sparsifier):
     sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.6
 
     def sparsify(self, trainer: Trainer) -> None:
-        trainer.train(share=self.sparse_share, after_step=lambda step: self.shrink(trainer, step))
+        trainer.train(share=self.sparse_share, after_step=lambda step: self.shrink(trainer, step), state=())
         trainer.apply_mask(trainer.budget.select(trainer.rank(self.criterion)))
         trainer.train()
 

@@ -52,7 +52,7 @@ class GrowingReg(Sparsifier):
     def sparsify(self, trainer: Trainer) -> None:
         trainer.train(share=self.dense_share)
         mask = trainer.budget.select(trainer.rank(self.criterion))
-        trainer.train(share=self.grow_share, after_step=self.growing(trainer, mask).shrink)
+        trainer.train(share=self.grow_share, after_step=self.growing(trainer, mask).shrink, state=())
         trainer.apply_mask(mask)
         trainer.train()
 

@@ -50,7 +50,7 @@ class L1(Sparsifier):
         training = ProximalTraining(
             trainer, steering, self._prox(trainer), lambda name, weight: weight.abs(), structured=False
         )
-        trainer.train(share=self.sparse_share, after_step=training.shrink)
+        trainer.train(share=self.sparse_share, after_step=training.shrink, state=training)
         training.settle()
         trainer.train()
 

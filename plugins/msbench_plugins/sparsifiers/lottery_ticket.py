@@ -46,11 +46,10 @@ class LotteryTicket(Sparsifier):
         early = trainer.snapshot()
 
         def remember(step: Step) -> None:
-            nonlocal early
             if step.index + 1 == rewind_at:
-                early = trainer.snapshot()
+                early.load_state_dict(trainer.snapshot().state_dict())
 
-        trainer.train(steps=steps, schedule="stage", after_step=remember if rewind_at else None)
+        trainer.train(steps=steps, schedule="stage", after_step=remember if rewind_at else None, state=early)
         pruning = Pruning(trainer, "magnitude", self.structured)
         for k in range(1, self.rounds + 1):
             pruning.reach(round_sparsity(k, self.rounds, pruning.target))

@@ -113,7 +113,7 @@ class MetaSparsity(Sparsifier):
             options = (self.penalty, self.prox_metric, self.lambda_per, self.rho, self.lr_lambda, self.regrow_p)
             way = Proximal(trainer, self.learn, *options)
             meta.before_episode = way.regrow
-        meta.after_episode, meta.after_step = way.observe, way.step
+        meta.after_episode, meta.after_step, meta.state = way.observe, way.step, way
 
         # Meta-training: episodes, outer steps, λ
         trainer.meta_train(meta, share=self.meta_share)

@@ -64,7 +64,7 @@ class Progressive(Sparsifier):
             if between == 0:
                 pruning.reach(cubic(k / n, pruning.target))
 
-        trainer.train(steps=rise, after_step=prune)
+        trainer.train(steps=rise, after_step=prune, state=pruning)
         pruning.reach(pruning.target)
         trainer.train()
 

@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from msbench.api import Budget, Mask, Trainer, UserError
+from msbench.api import Budget, Mask, Stateful, Trainer, UserError
 
 Init = Literal["dense", "random"]
 """The weights that pruning starts from: trained dense for a share of the allowance, or the initial ones."""
@@ -33,12 +33,14 @@ def train_dense(trainer: Trainer, init: Init, dense_share: float) -> None:
         trainer.train(share=dense_share)
 
 
-class Pruning:
+class Pruning(Stateful):
     """Removes more and more of a network by one criterion. What is removed stays removed.
 
     A criterion that follows the weights ranks afresh each time; a random one ranks once. A saved mask says nothing of
     the order within what it removes, or of what to remove beyond it: the smallest magnitude goes first.
     """
+
+    changes = ("kept",)
 
     def __init__(self, trainer: Trainer, criterion: str, structured: bool) -> None:
         if trainer.budget.target is None:

@@ -152,9 +152,9 @@ def train_with_updates(
             update(done / total)
 
     if growth == "gradient":
-        trainer.train(steps=total, before_step=instead)
+        trainer.train(steps=total, before_step=instead, state=())
     else:
-        trainer.train(steps=total, after_step=after)
+        trainer.train(steps=total, after_step=after, state=())
 
 
 @torch.no_grad()

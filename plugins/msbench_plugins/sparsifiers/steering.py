@@ -7,19 +7,21 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from msbench.api import Step, Trainer
+from msbench.api import Stateful, Step, Trainer
 
 Prox = Callable[[float, float], object]
 """Shrinks the prunable weights in place; from the learning rate of the step and λ."""
 
 
-class Steering:
+class Steering(Stateful):
     """Moves log λ, while training, by `gain` a step times the distance to the target.
 
     The target rises linearly over the first half of the `share` of the allowance that is trained with the penalty:
     groups die late and together, so a target at full height from the start overshoots to an empty network. Under a
     natural budget, or with a gain of 0, λ stays.
     """
+
+    changes = ("lam",)
 
     def __init__(self, trainer: Trainer, lam: float, gain: float, share: float) -> None:
         self.trainer, self.lam, self.gain, self.share = trainer, lam, gain, share
@@ -34,12 +36,14 @@ class Steering:
             self.lam *= math.exp(self.gain * (wanted - sparsity))
 
 
-class ProximalTraining:
+class ProximalTraining(Stateful):
     """The proximal steps and what settling needs: scores and weights from before the last of them.
 
     score: from a layer's name and weight, what settling ranks: [I] for groups, the weight's shape for single weights.
     structured: whether whole groups are counted as sparsity, or single weights.
     """
+
+    changes = ("steering", "scores", "before")
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from msbench.api import Step, Trainer, View
+from msbench.api import Stateful, Step, Trainer, View
 from msbench_plugins.sparsifiers.adapmtl_parts.thresholds import SoftThresholds, budget_shares, scores_with_shares
 
 BETAS = (0.5, 0.999)
@@ -23,12 +23,14 @@ COUNTS = 200
 LARGEST_EXPONENT = 20.0
 
 
-class ThresholdLearning:
+class ThresholdLearning(Stateful):
     """Adam on θ from dL/dθ + decay θ. θ is negative, so decay raises it, and with it α and the sparsity.
 
     Under a budget the decay is steered: it grows by exp(steer * lag) where the sparsity lags behind a line from 0
     to the target, and falls where it is ahead. θ freezes when the target is met (stop rule), the mask with it.
     """
+
+    changes = ("thresholds", "adam", "lag", "counted", "settled")
 
     def __init__(self, trainer: Trainer, thresholds: SoftThresholds, steps: int, decay: float, steer: float) -> None:
         self.trainer, self.thresholds, self.steps = trainer, thresholds, max(steps, 1)

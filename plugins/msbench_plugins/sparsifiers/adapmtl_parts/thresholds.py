@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from msbench.api import Trainer, UserError, View, Weights, group_norms
+from msbench.api import Stateful, Trainer, UserError, View, Weights, group_norms
 
 ThresholdGroup = Literal["single", "two", "component", "layer"]
 Unit = Literal["threshold", "layer", "paper"]
@@ -23,12 +23,14 @@ START_SHARE, LARGEST_START_SHARE = 0.02, 0.05
 """Share of zeros at the start: what the default θ allows at most, and what a given θ may have at most."""
 
 
-class SoftThresholds(View):
+class SoftThresholds(View, Stateful):
     """S(W, α) = sign(W) relu(|W| - α), α = unit * sigmoid(θ): θ is shared by the layers of a threshold group.
 
     theta: [thresholds], trained. names: of the thresholds. index: of each layer's threshold. unit: of α, [layers].
     Structured: W_c relu(1 - α / r_c) for each input channel c, where r_c is the root mean square of its weights.
     """
+
+    changes = ("theta",)
 
     def __init__(
         self, trainer: Trainer, group: ThresholdGroup, unit: Unit, structured: bool, start: float | None

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from msbench.api import Trainer
+from msbench.api import Stateful, Trainer
 
 WeightingMode = Literal["paper", "code"]
 
@@ -23,7 +23,7 @@ LONGEST_WINDOW = 0.1
 LOGS = 200
 
 
-class AdaptiveWeights:
+class AdaptiveWeights(Stateful):
     """The objective sum_t β_t L_t, with β_t from the window of the last losses (AdapMTL, eq. 6).
 
     D_t = ΔL_t / L_t, ΔL_t the mean |L_i - L_(i-1)| over the window and L_t the newest loss.
@@ -31,6 +31,8 @@ class AdaptiveWeights:
     |L_i - L_(i-1)| / L_i: the restless one does. Both sum to the number of tasks, times `scale`; until the window
     is full all weights are equal.
     """
+
+    changes = ("losses", "count")
 
     def __init__(self, mode: WeightingMode, window: int, scale: float, trainer: Trainer) -> None:
         self.mode, self.scale, self.trainer = mode, scale, trainer

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from msbench.api import Trainer
+from msbench.api import Stateful, Trainer
 
 Per = Literal["network", "stage"]
 NETWORK = ""
@@ -28,8 +28,10 @@ def stages(layers: Sequence[str], per: Per) -> dict[str, list[str]]:
     return found
 
 
-class Lambda:
+class Lambda(Stateful):
     """λ of each stage. All start at the same ρ, which is drawn from U(0.1, 1) where it is None."""
+
+    changes = ("rho", "_adam")
 
     def __init__(self, trainer: Trainer, names: Sequence[str], rho: float | None) -> None:
         self.trainer, self.names = trainer, list(names)

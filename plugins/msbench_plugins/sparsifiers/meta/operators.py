@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from msbench.api import AdaptiveProx, group_norms, prox_euclidean, prox_l1
+from msbench.api import AdaptiveProx, Stateful, group_norms, prox_euclidean, prox_l1
 
 Penalty = Literal["group", "l1"]
 Metric = Literal["euclidean", "adaptive"]
@@ -18,7 +18,7 @@ EPSILON = 1e-8
 """Of the optimizer, in d = sqrt(v) + ε."""
 
 
-class Operator(ABC):
+class Operator(Stateful, ABC):
     """The proximal operator of one penalty in one metric, over the layers that share a λ.
 
     Threshold is learning rate times λ; that of a group of n numbers is √n times it. A unit is what is removed as one:
@@ -68,6 +68,8 @@ class GroupEuclidean(Operator):
 
 class GroupAdaptive(GroupEuclidean):
     """argmin ½ (z - x)ᵀ D (z - x) + t ‖z‖ in Adam's metric (Deleu and Bengio, 2021)."""
+
+    changes = ("_prox",)
 
     def __init__(self, weights: Sequence[nn.Parameter], moment: Callable[[nn.Parameter], Tensor]) -> None:
         super().__init__(weights, moment)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from msbench.api import Episode, Step, Trainer
+from msbench.api import Episode, Stateful, Step, Trainer
 from msbench_plugins.sparsifiers.meta.lambdas import Lambda, Per, stages
 from msbench_plugins.sparsifiers.meta.operators import OPERATORS, Metric, Penalty
 from msbench_plugins.sparsifiers.meta.regrowth import LastAlive, Units, revive
@@ -17,12 +17,14 @@ ADAPTIVE_RHO = -7.0
 """Start of ρ in Adam's metric, λ = 9e-4: there λ is compared with raw gradients, and U(0.1, 1) empties the network."""
 
 
-class Proximal:
+class Proximal(Stateful):
     """Θ <- prox(Θ) and ρ <- ρ - lr_lambda sigmoid(ρ) dJ/dλ (by Adam) after every outer step.
 
     dJ/dλ is, by `learn`, R(Θ) = Σ √n ‖θ‖, the derivative of eq. 10, never negative (direct); the derivative of the
     query loss through the last proximal step, lr Σ <dL_query/dθ, dθ/dthreshold> (hyper); or not used (none).
     """
+
+    changes = ("operators", "lam", "alive", "lr", "thresholds", "last_alive", "scores")
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from msbench.api import Trainer
+from msbench.api import Stateful, Trainer
 from msbench_plugins.sparsifiers.meta.operators import wide
 
 Units = dict[str, Tensor]
@@ -28,12 +28,14 @@ def revive(trainer: Trainer, dead: Units, p: float) -> Units:
     return revived
 
 
-class LastAlive:
+class LastAlive(Stateful):
     """When each unit last lived, and its weights then, before the proximal step: what a budget needs of the dead.
 
     A λ that is too strong leaves networks whose dead weights are nothing but an optimizer's last steps, or zero. Ranked
     by those alone, and brought back with them, a group would be chosen at random and start from nothing.
     """
+
+    changes = ("weights", "index", "step")
 
     def __init__(self, trainer: Trainer, alive: Units) -> None:
         self._trainer = trainer

@@ -7,7 +7,7 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from msbench.api import Episode, Step, Trainer
+from msbench.api import Episode, Stateful, Step, Trainer
 
 DECAY = 0.99
 """Of the running mean of the saliency."""
@@ -15,7 +15,7 @@ ROOT = 0.25
 """Exponent that evens the saliencies out before they are added up."""
 
 
-class SaliencyShare:
+class SaliencyShare(Stateful):
     """Saliency of the groups over episodes, and the λ below which they go.
 
     Saliency of a group in one episode, from the outer gradient and the dense weights:
@@ -26,10 +26,12 @@ class SaliencyShare:
 
     The root makes the level steady; it does not change the order of the groups. With S itself (or the Fisher form, its
     square) the level hangs on how heavy the tail of few sensitive groups is, which differs between seeds and networks
-    and grows shorter as training goes on; see docs/learning-lambda.md.
+    and grows shorter as training goes on; see docs/explanation/learning-lambda.md.
     The mask is applied once, when λ has been learned: applied earlier, what stays takes over from what went, its
     saliency grows, and the level creeps up for as long as training lasts.
     """
+
+    changes = ("lam", "level", "saliency", "seen")
 
     def __init__(self, trainer: Trainer, phi: float) -> None:
         self.trainer, self.phi = trainer, phi
