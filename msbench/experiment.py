@@ -69,6 +69,7 @@ def experiment(
         plain["meta_test"]["mode"], _, task = meta_test.partition(":")
         plain["meta_test"]["task"] = task or None
     _check_keys(plain)
+    _check_groups(plain)
     model = plain["model"]
     try:
         settings = TypeAdapter(TrainingSettings).validate_python(plain["training"])
@@ -81,6 +82,8 @@ def experiment(
     _check_share(chosen_budget)
     data = dataset_config(plugins, plain["data"])
     fine_tuning = _meta_test(plain["meta_test"])
+    engine = checked(EngineConfig, plain["engine"], "engine")
+    _check_processes(engine, settings)
     return Experiment(
         preset=plain["preset_name"],
         data=data,
@@ -93,12 +96,30 @@ def experiment(
         ),
         budget=chosen_budget,
         training=settings,
-        engine=checked(EngineConfig, plain["engine"], "engine"),
+        engine=engine,
         meta_test=fine_tuning,
         control=_control(plugins, plain["control"]),
         sparsifiers=select(plugins, sparsifiers, plain["sparsifier"], chosen_budget),
         seeds=tuple(seeds),
     )
+
+
+def _check_processes(engine: EngineConfig, settings: TrainingSettings) -> None:
+    """What cannot be shared out among the processes of a run."""
+    if engine.processes > settings.batch:
+        raise UserError(f"engine.processes={engine.processes}: more than the {settings.batch} samples of a batch")
+    if engine.processes > 1 and settings.compile:
+        raise UserError(f"engine.processes={engine.processes}: training.compile is for one process; turn either off")
+
+
+def _check_groups(plain: Mapping[str, Any]) -> None:
+    """What holds settings was not itself given a value."""
+    for group in ("data", "model", *list(PARTS)[1:], "budget", "training", "engine", "sparsifier", "meta_test"):
+        value: Any = plain
+        for key in group.split("."):
+            value = value[key]
+        if not isinstance(value, Mapping):
+            raise UserError(f"{group}={value!r}: it is a group of settings; set one of them, {group}.KEY=value")
 
 
 def _check_keys(plain: Mapping[str, Any]) -> None:
@@ -168,6 +189,8 @@ def _tasks(
     plugins: Plugins, data: PartConfig, names: Sequence[str], meta_test: MetaTestConfig | None
 ) -> tuple[str, ...]:
     """The tasks of the runs; those that meta-testing adds are not among them."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"tasks={names!r}: write a list of names, tasks=[segmentation,edges]")
     dataset = build_part(plugins.get("dataset", data.name), data.params)
     known = [task.name for task in dataset.tasks()]
     new = meta_test.new_tasks if meta_test is not None else ()

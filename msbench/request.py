@@ -13,6 +13,9 @@ from msbench.papers.schema import PREFIX, PaperTable, is_paper, load_table, name
 from msbench.plugins import Plugins
 from msbench.runs.plan import Command
 
+WHERE = ("engine", "engine.address", "engine.retries")
+"""Overrides that only say where to run, which a run's own command does not repeat."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -42,12 +45,13 @@ def make_request(
     sources: of plugins, as `--plugin` takes them. engine: overrides that only say how to run, which a run's own
     command need not repeat.
     """
+    told = [override for override in overrides if override.partition("=")[0] not in WHERE]
     if is_paper(preset):
         assert preset is not None
         _check_alone(preset, sparsifiers, meta_test)
         table = load_table(preset).with_budget(budget)
         experiments = expand(plugins, table, seeds=seeds, dataset=dataset, model=model, overrides=[*overrides, *engine])
-        of_rows = table_command(table, experiments, dataset=dataset, model=model, plugins=sources, overrides=overrides)
+        of_rows = table_command(table, experiments, dataset=dataset, model=model, plugins=sources, overrides=told)
         return Request(experiments, of_rows, table)
     if preset and f"{PREFIX}{preset}" in names():
         raise UserError(f"unknown preset {preset!r}: did you mean '{PREFIX}{preset}'?")
@@ -65,7 +69,7 @@ def make_request(
         overrides=[*overrides, *engine],
         meta_test=meta_test,
     )
-    return Request([asked], _command(dataset, model, preset, meta_test, sources, overrides))
+    return Request([asked], _command(dataset, model, preset, meta_test, sources, told))
 
 
 def _check_alone(preset: str, sparsifiers: Sequence[str], meta_test: str | None) -> None:

@@ -20,6 +20,7 @@ class CommandDisplay(Protocol):
 
     def preparing(self, done: int, total: int, what: str) -> None: ...
     def started(self, run_id: str) -> None: ...
+    def waiting(self, what: str, owner: str) -> None: ...
     def progressed(self, run_id: str, share: float, score: float | None) -> None: ...
     def ended(self, run_id: str, record: Record) -> None: ...
     def measuring(self, done: int, total: int) -> None: ...
@@ -54,6 +55,10 @@ def _score(score: float | None) -> str:
     return "" if score is None else f"validation loss {score:.3f} of the constant predictor's"
 
 
+def _waiting(owner: str) -> str:
+    return f"waiting, another msbench is at it ({owner})"
+
+
 class Lines:
     """One line a tenth of the way; nothing that needs a cursor."""
 
@@ -70,6 +75,9 @@ class Lines:
 
     def started(self, run_id: str) -> None:
         self._line(f"{run_id}: started")
+
+    def waiting(self, what: str, owner: str) -> None:
+        self._line(f"{what}: {_waiting(owner)}")
 
     def progressed(self, run_id: str, share: float, score: float | None) -> None:
         if self._due(run_id, share, 4):
@@ -106,6 +114,9 @@ class Bars:
 
     def started(self, run_id: str) -> None:
         self._task(run_id)
+
+    def waiting(self, what: str, owner: str) -> None:
+        self._progress.console.print(f"{what}: {_waiting(owner)}")
 
     def progressed(self, run_id: str, share: float, score: float | None) -> None:
         self._progress.update(self._task(run_id), completed=share, note=_score(score))

@@ -9,12 +9,17 @@ from typing import Literal
 import typer
 
 from msbench.cli import options as o
-from msbench.cli import table
+from msbench.cli import results_clean, results_verify, results_why, table
 
 app = typer.Typer(
-    help="The store: list, show and export records; papers' tables.", no_args_is_help=True, rich_markup_mode=None
+    help="The store: list, show, export, explain, verify and clean; papers' tables.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 app.command("table")(table.table)
+app.command("why")(results_why.why)
+app.command("verify")(results_verify.verify)
+app.command("clean")(results_clean.clean)
 
 
 @app.command("list")
@@ -40,8 +45,8 @@ def list_(results: o.Results = None) -> None:
 
 
 @app.command("show")
-def show(run: str, results: o.Results = None) -> None:
-    """Print one record as JSON, with later measurements of the run; RUN is a run's id or any unique part of it.
+def show(run: o.Run, results: o.Results = None) -> None:
+    """Print one record as JSON, with later measurements of the run.
 
     Example: msbench results show meta_sparsity-rooms-quick-natural-s0
     """

@@ -23,6 +23,9 @@ def run(
     results: o.Results = None,
     jobs: int | None = typer.Option(None, help="Runs at a time. [one a core, or one a GPU]", min=1),
     timeout: float | None = typer.Option(None, help="Seconds that one run may take.", min=0),
+    force: bool = typer.Option(
+        False, "--force", help="Run again what the store has; the old result stands until the new one is finished."
+    ),
     explain: bool = typer.Option(False, "--explain", help="Say what each run would do and stop."),
 ) -> None:
     """Run sparsifiers under one budget, measure them and build the leaderboard.
@@ -62,6 +65,7 @@ def run(
                 sources=plugin or [],
                 display=display,
                 progress=display.preparing,
+                force=force,
             )
     except KeyboardInterrupt:
         typer.echo(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from msbench.data.export import Exporter
 
 Part = Literal["train", "validation", "test"]
+"""A part of a dataset: trained on, chosen by, and read once at the end."""
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what is being done)."""

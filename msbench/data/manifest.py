@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from msbench.data.arrays import TENSOR
-from msbench.data.dataset import Part, Progress, TensorSamples
+from msbench.data.dataset import PARTS, Part, Progress, TensorSamples
 from msbench.errors import UserError
 
 MANIFEST: Final = "packed.json"
@@ -72,6 +74,9 @@ class Packed:
             raise _damaged(folder, f"{MANIFEST} is no manifest of a packed dataset") from error
         packed = cls(folder, manifest)
         for name, array in manifest.arrays.items():
+            part, _, rest = name.partition("/")
+            if part not in PARTS or not re.fullmatch(r"[^/\\\x00]+", rest):
+                raise _damaged(folder, f"{MANIFEST} names {name[:80]!r}, which is no array of a part")
             file = packed._file(name)
             if not file.is_file() or file.stat().st_size != array.bytes:
                 raise _damaged(folder, f"{name}.safetensors is missing or has not its {array.bytes} bytes")
@@ -102,7 +107,12 @@ class Packed:
     def samples(self, part: Part) -> TensorSamples:
         """One part; its arrays stay on disk until they are read."""
         names = [name.removeprefix(f"{part}/") for name in self.manifest.arrays if name.startswith(f"{part}/")]
-        arrays = {name: load_file(self._file(f"{part}/{name}"))[TENSOR] for name in names}
+        try:
+            arrays = {name: load_file(self._file(f"{part}/{name}"))[TENSOR] for name in names}
+        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+            raise _damaged(self.folder, f"an array of {part!r} cannot be read ({type(error).__name__})") from error
+        if "image" not in arrays:
+            raise _damaged(self.folder, f"{part!r} has no images")
         target, valid = (
             {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
             for prefix in ("target.", "valid.")

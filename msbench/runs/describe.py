@@ -13,6 +13,7 @@ from msbench.config import RunConfig
 from msbench.data.dataset import Dataset, Part, Samples
 from msbench.models.multitask import MultiTaskModel
 from msbench.plugins import Component
+from msbench.runs.provenance import provenance_of
 from msbench.runs.record import (
     BudgetPart,
     DatasetPart,
@@ -74,6 +75,7 @@ def blank_record(job: Job, component: Component, notes: list[str], status: Statu
             "host_sources": job.identity["host"],
             "sparsifier_sources": job.identity["sparsifier"],
         },
+        provenance=provenance_of(job.identity, config.engine.device),
         config={**config.model_dump(mode="json"), "model": job.identity["model"]},
         meta_test=MetaTestPart(**config.meta_test.model_dump(exclude={"share"})) if config.meta_test else None,
     )

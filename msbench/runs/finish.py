@@ -36,7 +36,7 @@ def finish(plugins: Plugins, record: Record, folder: Path, dense: Record | None)
     elif record.status == "ok":
         record.status, record.reason = "inexact", record.proof.reason
     if dense is not None:
-        record.delta = _delta(record, dense)
+        record.delta = delta_part(record, dense)
     return record
 
 
@@ -128,7 +128,8 @@ def latency_part(found: Latency) -> LatencyPart:
     )
 
 
-def _delta(record: Record, dense: Record) -> DeltaPart:
+def delta_part(record: Record, dense: Record) -> DeltaPart:
+    """Δ_T of a run against its dense run."""
     specs = {
         task: {
             name: MetricSpec(metric.better, metric.label, metric.unit, metric.in_delta)

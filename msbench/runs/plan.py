@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ from msbench.config import BudgetConfig, Experiment, RunConfig, SparsifierConfig
 from msbench.errors import UserError
 from msbench.plugins import Plugins
 from msbench.runs.build import build_dataset, model_identity
-from msbench.runs.provenance import package_versions
+from msbench.runs.identity import made_from, with_sparsifier
+from msbench.runs.provenance import MADE, identity_digest, package_versions
 from msbench.runs.sources import class_digest, host_digest
 from msbench.runs.store import Store
 from msbench.selection import MASK, criteria_of, sparsifier_config
@@ -36,6 +35,8 @@ class PlannedRun:
     cached: bool
     depends: tuple[str, ...]
     """Planned runs whose result this one needs before it starts."""
+    again: bool = False
+    """Whether it is made even where the store has it."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,27 @@ class Command:
 
 
 def make_plan(
-    plugins: Plugins, experiments: Sequence[Experiment], store: Store, cache: Path, source: Command
+    plugins: Plugins,
+    experiments: Sequence[Experiment],
+    store: Store,
+    cache: Path,
+    source: Command,
+    *,
+    force: bool = False,
 ) -> list[PlannedRun]:
-    """All runs of the experiments with the dense controls and references that they need, dependencies first."""
+    """All runs of the experiments with the dense controls and references that they need, dependencies first.
+
+    force: make what was asked for again, where the store has it; what it needs is taken from the store.
+    """
     plan: dict[str, PlannedRun] = {}
     for experiment in experiments:
         shared = _shared_identity(plugins, experiment, cache)
         for seed in experiment.seeds:
             _Seed(plugins, experiment, store, source, shared, seed, plan).add_all()
-    return list(plan.values())
+    if not force:
+        return list(plan.values())
+    names = {sparsifier.name for experiment in experiments for sparsifier in experiment.sparsifiers}
+    return [replace(r, cached=False, again=True) if r.config.sparsifier.name in names else r for r in plan.values()]
 
 
 @dataclass
@@ -108,7 +121,7 @@ class _Seed:
         config, masks = self._with_masks(config)
         identity = _identity(self.plugins, config, self.shared, dense, reference)
         source = config.meta_test.source if config.meta_test is not None else None
-        run_id = f"{_slug(config)}-{_hash(identity)}"
+        run_id = f"{_slug(config)}-{identity_digest(identity)[:12]}"
         needed = [needed for needed in (reference, source, *masks) if needed is not None and needed in self.plan]
         cached = self.store.reusable(run_id) is not None
         command = self.source.of(config, matched=config.budget.mode == "matched")
@@ -183,7 +196,14 @@ def _control(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"budget": BudgetConfig(mode="natural", scope=config.budget.scope)})
 
 
-def _shared_identity(plugins: Plugins, experiment: Experiment, cache: Path) -> dict[str, Any]:
+def identity_of(
+    plugins: Plugins, config: RunConfig, cache: Path, dense: str | None, reference: str | None
+) -> dict[str, Any]:
+    """What decides a run of this configuration, as code, packages and data are now."""
+    return _identity(plugins, config, _shared_identity(plugins, config, cache), dense, reference)
+
+
+def _shared_identity(plugins: Plugins, experiment: Experiment | RunConfig, cache: Path) -> dict[str, Any]:
     parts = [("dataset", experiment.data.name), ("loss balancer", experiment.training.balancer)]
     model = experiment.model
     parts += [("backbone", model.backbone.name), ("head", model.head.name), ("head", model.vector_head.name)]
@@ -195,6 +215,7 @@ def _shared_identity(plugins: Plugins, experiment: Experiment, cache: Path) -> d
         "data": build_dataset(plugins, experiment.data).fingerprint(cache),
         "parts": {f"{kind} {name}": class_digest(plugins.get(kind, name).cls) for kind, name in sorted(set(parts))},
         "criteria": {name: class_digest(cls) for name, cls in sorted(plugins.classes("criterion").items())},
+        MADE: made_from(plugins, experiment),
     }
 
 
@@ -208,14 +229,13 @@ def _identity(
     for field_ in plugins.get("dataset", config.data.name).cls.location:  # type: ignore[attr-defined]
         settled["data"]["params"].pop(field_)
     settled["engine"] = {"device": config.engine.device, "threads": config.engine.threads}
+    if config.engine.processes > 1:
+        settled["engine"]["processes"] = config.engine.processes
     if config.budget.mode == "matched":
         settled["budget"]["reference"] = reference
-    code = class_digest(plugins.get("sparsifier", config.sparsifier.base).cls)
-    return {"config": settled, "sparsifier": code, "dense": dense, "reference": reference, **shared}
-
-
-def _hash(identity: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    cls = plugins.get("sparsifier", config.sparsifier.base).cls
+    decides = {"config": settled, "sparsifier": class_digest(cls), "dense": dense, "reference": reference}
+    return {**decides, **shared, MADE: with_sparsifier(shared[MADE], cls)}
 
 
 def _slug(config: RunConfig) -> str:

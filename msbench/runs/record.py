@@ -6,11 +6,57 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from msbench.errors import UserError
+from msbench.runs.migrations import SCHEMA_VERSION, NewerError, migrate
+from msbench.runs.record_parts import (
+    AllowancePart,
+    BudgetPart,
+    CompressionPart,
+    CostPart,
+    DatasetPart,
+    DeltaPart,
+    LatencyPart,
+    MetaTestPart,
+    MetricValue,
+    ModelPart,
+    Part,
+    ProofPart,
+    ProvenancePart,
+    SparsifierPart,
+    SparsityPart,
+    SpeedupPart,
+    TaskPart,
+)
+from msbench.runs.strict_json import JsonError, read_json
 
-SCHEMA_VERSION = 1
+__all__ = [
+    "METRIC_VERSION",
+    "SCHEMA_VERSION",
+    "AllowancePart",
+    "BudgetPart",
+    "CompressionPart",
+    "CostPart",
+    "DatasetPart",
+    "DeltaPart",
+    "LatencyPart",
+    "MetaTestPart",
+    "MetricValue",
+    "ModelPart",
+    "ProofPart",
+    "ProvenancePart",
+    "Record",
+    "SparsifierPart",
+    "SparsityPart",
+    "SpeedupPart",
+    "Status",
+    "TaskPart",
+    "parse_record",
+    "read_record",
+    "write_record",
+]
+
 METRIC_VERSION = 1
 """Raised when a metric's definition changes: records of different versions are never ranked together."""
 
@@ -18,233 +64,96 @@ Status = Literal["ok", "budget_missed", "inexact", "diverged", "failed", "timeou
 """`ok` is the only good one; every other comes with a reason and is shown, never hidden."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class SparsifierPart(_Part):
-    """`name` is what the user typed (possibly a variant), `base` the plugin class's own name."""
-
-    name: str
-    base: str
-    plugin: str
-    version: str
-    params: dict[str, Any]
-    paper: str = ""
-    summary: str = ""
-    notes: list[str] = Field(default_factory=list)
-    """Rulings of this run: which formulation ran, where it departs from its paper."""
-
-
-class DatasetPart(_Part):
-    name: str
-    params: dict[str, Any]
-    synthetic: bool
-    train: int
-    validation: int
-    test: int
-    image: list[int]
-    """Channels, height, width."""
-
-
-class ModelPart(_Part):
-    name: str
-    backbone: str
-    head: str
-    params: dict[str, Any]
-    parameters: int
-
-
-class TaskPart(_Part):
-    name: str
-    kind: str
-    headline: str
-
-
-class BudgetPart(_Part):
-    """Sparsities are shares in [0, 1] of what the scope's convolution and linear layers cost in `unit`."""
-
-    mode: Literal["matched", "share", "natural"]
-    scope: Literal["backbone", "model"]
-    unit: Literal["params", "macs", "latency"]
-    structured: bool
-    asked: float | None
-    achieved: float | None
-    natural: float | None
-    """What the method had found by itself just before settling; None for methods without a level of their own."""
-    settled_by: float | None
-    """Achieved minus natural: how far settling moved the sparsity."""
-    tolerance: float
-    met: bool | None
-    reference: str | None = None
-    """run_id of the reference whose sparsity set the target."""
-    table: str = ""
-    """Digest of the latency table, `latency_table.json` in the run's folder, where the unit is latency."""
-
-
-class AllowancePart(_Part):
-    """Samples that went forward and backward."""
-
-    samples: int
-    spent: int
-
-
-class MetricValue(_Part):
-    value: float
-    better: Literal["higher", "lower"]
-    label: str
-    unit: str
-    in_delta: bool
-    constant: float | None = None
-    """The same metric for the best constant predictor (for accuracy: the majority rate)."""
-
-
-class DeltaPart(_Part):
-    """Δ_T of AdapMTL eq. 7 in percent against the dense run of the same seed; positive is better."""
-
-    dense_run: str
-    per_task: dict[str, float]
-    mean: float
-    sum: float
-    """Mean over tasks of the sums over metrics: the arithmetic of the paper's tables."""
-    worst_task: str
-
-
-class SparsityPart(_Part):
-    parameters: float
-    groups: float
-    per_layer: dict[str, float]
-    per_component: dict[str, float]
-    channels: dict[str, list[int]]
-    """Layer name to [kept, all] input channels."""
-    by_unit: dict[str, float] = Field(default_factory=dict)
-    """Sparsity in each unit that was counted: "params", "macs", and "latency" where a table was measured."""
-
-
-class CompressionPart(_Part):
-    """Ratios dense / compact (above 1 is smaller), and the counts that they come from."""
-
-    parameters: float
-    bytes: float
-    dense_parameters: int
-    compact_parameters: int
-    dense_bytes: int
-    compact_bytes: int
-
-
-class LatencyPart(_Part):
-    """Dense against compact in alternating rounds; seconds and the ratio dense / compact.
-
-    low, high: 95 % interval of the median ratio. cpu_share: processor time / wall time while a CPU was timed; below
-    one, the process waited. others: running tasks of the machine that were not ours, median over the rounds. why:
-    what makes it noisy. mode: how the networks were called. None, or empty: not known.
-    """
-
-    device: str
-    ratio: float
-    q25: float
-    q75: float
-    dense_s: float
-    compact_s: float
-    rounds: int
-    threads: int
-    batch: int
-    size: list[int]
-    dtype: str
-    load: float | None = None
-    noisy: bool = False
-    low: float | None = None
-    high: float | None = None
-    cpu_share: float | None = None
-    others: float | None = None
-    why: list[str] = Field(default_factory=list)
-    mode: Literal["eager", "graph"] = "eager"
-
-
-class SpeedupPart(_Part):
-    theoretical: float | None
-    """The papers' ratio: total FLOPs / FLOPs of the kept input channels; None when nothing is kept."""
-    macs: float
-    """Multiply-adds dense / after compaction."""
-    dense_macs: int
-    compact_macs: int
-    measured: dict[str, LatencyPart | None]
-    """Device name to a measurement; None is a declared gap (no such device on the machine)."""
-
-
-class ProofPart(_Part):
-    """Masked network against compact network in eval mode."""
-
-    equal: bool
-    max_abs_diff: dict[str, float]
-    """dtype name ("float32", "float64") to the greatest difference over all tasks and inputs."""
-    per_task: dict[str, dict[str, float]]
-    tolerance: dict[str, float]
-    reason: str = ""
-
-
-class MetaTestPart(_Part):
-    """Fine-tuning of another run's sparse network, its mask held."""
-
-    mode: Literal["same", "add", "only"]
-    task: str | None
-    source: str
-    """run_id of the run whose weights and mask it started from."""
-
-
-class CostPart(_Part):
-    wall_s: float
-    peak_memory: int
-    """Bytes."""
-    shared_start: float = 0.0
-    """Of wall_s, seconds that an earlier run had spent on the start that both share."""
-
-
-class Record(_Part):
+class Record(Part):
     """One run. Parts that a failed run never reached are None."""
 
     schema_version: int = SCHEMA_VERSION
+    """Version of this schema."""
     metric_version: int = METRIC_VERSION
+    """Version of the metrics' definitions."""
     run_id: str
+    """The run's name: method, dataset, preset, budget, seed and a digest."""
     status: Status
+    """How it ended; only `ok` is good."""
     reason: str = ""
+    """Why it is not `ok`."""
     created: str
     """UTC, ISO 8601."""
     preset: str
+    """The preset that was chosen."""
     command: str
+    """The command line that makes this run."""
     seed: int
+    """Decides initial weights, data order and augmentation."""
     sparsifier: SparsifierPart
+    """The method."""
     dataset: DatasetPart | None = None
+    """The data."""
     model: ModelPart | None = None
+    """The network."""
     tasks: list[TaskPart] = Field(default_factory=list)
+    """The tasks, in their order."""
     meta_test: MetaTestPart | None = None
+    """Where the run is a meta-test."""
     budget: BudgetPart | None = None
+    """What was to be removed, and what was."""
     allowance: AllowancePart | None = None
+    """Samples for training."""
     metrics: dict[str, dict[str, MetricValue]] = Field(default_factory=dict)
+    """Test part: task name to metric name to figure."""
     validation: dict[str, dict[str, MetricValue]] = Field(default_factory=dict)
+    """The same for the validation part."""
     delta: DeltaPart | None = None
+    """Against the dense run."""
     sparsity: SparsityPart | None = None
+    """What the mask removes."""
     compression: CompressionPart | None = None
+    """How much smaller the compact network is."""
     speedup: SpeedupPart | None = None
+    """How much less it computes, and how much faster it is."""
     proof: ProofPart | None = None
+    """That both networks have the same outputs."""
     cost: CostPart | None = None
+    """What the run cost."""
+    provenance: ProvenancePart | None = None
+    """What it was made with; None in records that are older than this part."""
     hashes: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of initial weights, mask, data, configuration and sources."""
     environment: dict[str, Any] = Field(default_factory=dict)
+    """Versions, hardware and settings of the machine."""
     config: dict[str, Any] = Field(default_factory=dict)
+    """The resolved configuration."""
 
 
 def read_record(path: Path) -> Record:
-    """The validated record at `path`; UserError names the file and the first thing wrong with it."""
+    """The validated record at `path`, of any schema up to this one; UserError names the first thing wrong with it."""
     try:
-        return Record.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not a readable record ({error}); remove its folder and run again") from error
+        found = read_json(path)
+    except (OSError, JsonError) as error:
+        raise UserError(f"{path}: not a readable record ({_words(error)}); remove its folder and run again") from error
+    return parse_record(found, str(path))
+
+
+def parse_record(found: Any, where: str) -> Record:
+    """A record from plain JSON; UserError starts with `where`."""
+    if not isinstance(found, dict):
+        raise UserError(f"{where}: not a record: it holds a {type(found).__name__}; remove its folder and run again")
+    try:
+        return Record.model_validate(migrate(found))
+    except NewerError as error:
+        raise UserError(f"{where}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part)[:60] for part in first["loc"])
         raise UserError(
-            f"{path}: not a valid record: {where}: {first['msg']}; remove its folder and run again"
+            f"{where}: not a valid record: {place}: {first['msg']}; remove its folder and run again"
         ) from error
+    except ValueError as error:
+        raise UserError(f"{where}: not a valid record: {error}; remove its folder and run again") from error
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def write_record(record: Record, path: Path) -> None:

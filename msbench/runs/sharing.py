@@ -41,7 +41,8 @@ def _alike(plugins: Plugins, plan: Sequence[PlannedRun]) -> list[dict[str, int]]
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for run in plan:
         config = run.config
-        if run.cached or not config.engine.share_start or config.meta_test is not None:
+        alone = config.engine.share_start and config.engine.processes == 1
+        if run.cached or not alone or config.meta_test is not None:
             continue
         component = plugins.get("sparsifier", config.sparsifier.base)
         sparsifier: Sparsifier = build_part(component, config.sparsifier.params)

@@ -17,23 +17,31 @@ HOST_MODULES = ("runs/execute.py", "runs/describe.py", "runs/finish.py", "runs/b
 
 
 @lru_cache(maxsize=4096)
-def _file_digest(path: Path, changed: int) -> str:
+def _file_digest(path: Path, changed: tuple[int, int]) -> str:
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-        ):
-            body[0].value.value = ""
+        for block in ("body", "orelse", "finalbody"):
+            statements = getattr(node, block, None)
+            if isinstance(statements, list):
+                statements[:] = [statement for statement in statements if not _is_text(statement)]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
+def _is_text(statement: ast.AST) -> bool:
+    """Whether a statement is a string and nothing else: documentation."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
 def file_digest(path: Path) -> str:
-    """SHA-256 of a module's syntax tree without docstrings."""
-    return _file_digest(path, path.stat().st_mtime_ns)
+    """SHA-256 of a module's syntax tree without documentation."""
+    return _file_digest(path, _stamp(path))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file is edited."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def digest(files: Iterable[Path]) -> str:
@@ -42,29 +50,40 @@ def digest(files: Iterable[Path]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def host_digest() -> str:
-    """Digest of the parts of msbench that can change a run's numbers."""
+def host_files() -> dict[str, Path]:
+    """The modules of msbench that can change a run's numbers, by their place in it."""
     root = Path(__file__).parent.parent
     files = [path for package in HOST_PACKAGES for path in (root / package).rglob("*.py")]
-    return digest([*files, *(root / module for module in HOST_MODULES)])
+    return {path.relative_to(root).as_posix(): path for path in [*files, *(root / module for module in HOST_MODULES)]}
 
 
-def class_digest(cls: type) -> str:
-    """Digest of the module that defines a plugin class and of every module of its package that it imports."""
+def host_digest() -> str:
+    """Digest of the parts of msbench that can change a run's numbers."""
+    return digest(host_files().values())
+
+
+def class_files(cls: type) -> dict[str, Path]:
+    """The module that defines a plugin class and every module of its package that it imports, by module name."""
     start = inspect.getsourcefile(cls)
     if start is None:
         raise ValueError(f"{cls.__name__} has no source file; define plugins in files")
-    seen: dict[Path, None] = {}
+    seen: dict[Path, str] = {}
     queue = [(Path(start).resolve(), cls.__module__)]
     while queue:
         path, module = queue.pop()
         if path not in seen:
-            seen[path] = None
-            queue.extend(_imports(path, module))
-    return digest(seen)
+            seen[path] = module
+            queue.extend(_imports(path, module, _stamp(path)))
+    return {module: path for path, module in seen.items()}
 
 
-def _imports(path: Path, module: str) -> list[tuple[Path, str]]:
+def class_digest(cls: type) -> str:
+    """Digest of the modules in `class_files`."""
+    return digest(class_files(cls).values())
+
+
+@lru_cache(maxsize=4096)
+def _imports(path: Path, module: str, changed: tuple[int, int]) -> tuple[tuple[Path, str], ...]:
     """Modules of the same top-level package that a file imports."""
     top = module.split(".", maxsplit=1)[0]
     names: set[str] = set()
@@ -78,13 +97,8 @@ def _imports(path: Path, module: str) -> list[tuple[Path, str]]:
                 anchor = package[: len(package) - node.level + 1]
                 base = ".".join([*anchor, base]).strip(".")
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    found = []
-    for name in names:
-        if name.split(".")[0] == top:
-            source = _source_of(name)
-            if source is not None:
-                found.append((source, name))
-    return found
+    inside = sorted(name for name in names if name.split(".")[0] == top)
+    return tuple((source, name) for name in inside if (source := _source_of(name)) is not None)
 
 
 def _source_of(name: str) -> Path | None:

@@ -16,10 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
-from msbench.training.start import Plain, Start
+from msbench.runs.describe import Job
+from msbench.runs.provenance import environment
+from msbench.runs.store import Store
+from msbench.training.start import Plain
+from msbench.training.state import State
 
 STATE, ABOUT = "state.safetensors", "state.json"
 CODE = ("host", "packages", "model", "data", "parts")
@@ -48,7 +53,7 @@ class StoredStarts:
     identity: Mapping[str, Any]
     keep: frozenset[int] = frozenset()
 
-    def find(self, plain: Plain, steps: int) -> Start | None:
+    def find(self, plain: Plain, steps: int) -> State | None:
         """The longest start of at most so many steps; one that is damaged or of something else is removed."""
         folders = [path for path in self._folder(plain).glob("*") if path.name.isdigit() and int(path.name) <= steps]
         for folder in sorted(folders, key=lambda path: int(path.name), reverse=True):
@@ -59,11 +64,11 @@ class StoredStarts:
                 shutil.rmtree(folder, ignore_errors=True)
         return None
 
-    def save(self, plain: Plain, start: Start) -> None:
-        """Keep a start; a full disk, say, only leaves a line in the log."""
+    def save(self, plain: Plain, start: State) -> bool:
+        """Keep a start; whether it is there now. A full disk, say, only leaves a line in the log."""
         final = self._folder(plain) / str(start.facts["step"])
         if final.exists():
-            return
+            return True
         staging = self.root / "staging"
         aside: Path | None = None
         try:
@@ -80,6 +85,7 @@ class StoredStarts:
         finally:
             if aside is not None:
                 shutil.rmtree(aside, ignore_errors=True)
+        return final.exists()
 
     def _key(self, plain: Plain) -> dict[str, Any]:
         return {**self.identity, "plain": dict(plain)}
@@ -87,7 +93,7 @@ class StoredStarts:
     def _folder(self, plain: Plain) -> Path:
         return self.root / "starts" / _digest(self._key(plain))[:16]
 
-    def _read(self, folder: Path, plain: Plain) -> Start:
+    def _read(self, folder: Path, plain: Plain) -> State:
         """ValueError when a byte is not what was written, or it is the start of something else."""
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if about.pop("digest") != _digest(about):
@@ -97,7 +103,21 @@ class StoredStarts:
         data = (folder / STATE).read_bytes()
         if about["tensors"] != hashlib.sha256(data).hexdigest():
             raise ValueError(f"{STATE} is damaged")
-        return Start(load(data), about["facts"])
+        return State(load(data), about["facts"])
+
+
+def starts_of(job: Job, device: torch.device, store: Store) -> StoredStarts | None:
+    """Where a run's plain first stage is kept, unless `engine.share_start` is off."""
+    if not job.config.engine.share_start:
+        return None
+    identity = {**start_identity(job.identity), "machine": machine_of(job, device)}
+    return StoredStarts(store.root, identity, frozenset(job.keep))
+
+
+def machine_of(job: Job, device: torch.device) -> dict[str, Any]:
+    """What of this machine decides the last digits of a run."""
+    found = environment(str(device), job.config.engine.threads)
+    return {name: found.get(name) for name in ("system", "cpu", "device", "gpu", "cuda", "cudnn")}
 
 
 def _digest(value: object) -> str:

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from msbench.board.library.sheets import SHEETS
 from msbench.config import Experiment
 from msbench.data.dataset import Progress
-from msbench.errors import UserError
 from msbench.plugins import Plugins
 from msbench.runs.build import build_dataset
-from msbench.runs.engine import Display, LocalEngine
+from msbench.runs.datasheet import leave_sheet
+from msbench.runs.engine import LocalEngine
 from msbench.runs.execute import resolve_device
+from msbench.runs.locks import Locks
+from msbench.runs.making import Display, Maker
 from msbench.runs.plan import Command, PlannedRun, make_plan
+from msbench.runs.ray_cluster import ray_package
+from msbench.runs.ray_engine import RayEngine
 from msbench.runs.record import Record
 from msbench.runs.store import Store
+from msbench.runs.trouble import ends_are_interrupts, readable_errors
 
 
 @dataclass(frozen=True)
@@ -44,23 +48,33 @@ def run_experiment(
     sources: Sequence[str],
     display: Display,
     progress: Progress,
+    force: bool = False,
 ) -> Outcome:
-    """Plan, prepare the data, run what is missing, build the pages. The engine is that of the first experiment."""
+    """Plan, prepare the data, run what is missing, build the pages. The engine is that of the first experiment.
+
+    force: make again what was asked for, where the store has it; the old result stands until the new one is there.
+    Several commands may use one store at a time. Raises UserError when the store cannot be written, and
+    KeyboardInterrupt when the process is told to end.
+    """
     from msbench.board.build import build
+    from msbench.leaderboard import make_library
 
     store = Store(results.resolve())
-    store.open()
-    engine_config = experiments[0].engine
-    resolve_device(engine_config.device)
-    lock = FileLock(results / "staging" / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"--results {results}: another msbench run is using it; wait, or name another folder") from None
-    with lock:
+    engine = experiments[0].engine
+    if engine.name == "local":
+        resolve_device(engine.device)
+    else:
+        ray_package()
+    with ends_are_interrupts(), readable_errors(results):
+        store.open()
         for data in {str(experiment.data): experiment.data for experiment in experiments}.values():
-            build_dataset(plugins, data).prepare(cache, progress)
-        plan = make_plan(plugins, experiments, store, cache, command)
-        engine = LocalEngine(store, cache, plugins, sources, engine_config, display)
-        records = engine.run(plan)
-        return Outcome(plan, records, build(store.runs, store.leaderboard))
+            dataset = build_dataset(plugins, data)
+            dataset.prepare(cache, progress)
+            leave_sheet(dataset, cache, store.root / SHEETS)
+        plan = make_plan(plugins, experiments, store, cache, command, force=force)
+        with Locks(store.root) as locks:
+            runs_with = LocalEngine if engine.name == "local" else RayEngine
+            records = runs_with(Maker(store, cache, plugins, sources, engine, display, locks)).run(plan)
+            library = make_library(plugins, store.root)
+            with locks.held("leaderboard", lambda owner: display.waiting("leaderboard", str(owner))):
+                return Outcome(plan, records, build(store.runs, store.leaderboard, library))

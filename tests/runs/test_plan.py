@@ -166,3 +166,16 @@ def test_a_helper_of_a_plugin_counts_and_a_comment_does_not(tmp_path: Path, monk
     assert digest() == first
     helper.write_text("SHARE = 0.6\n", encoding="utf-8")
     assert digest() != first
+
+
+def test_force_makes_again_what_was_asked_for_and_nothing_that_it_needs(plugins: Plugins, tmp_path: Path) -> None:
+    found = experiment(
+        plugins, sparsifiers=["random"], budget="matched", seeds=[0], choices={"preset": "smoke"}, overrides=()
+    )
+    forced = make_plan(plugins, [found], Store(tmp_path), tmp_path, Command((), ()), force=True)
+    assert [(run.config.sparsifier.name, run.again) for run in forced] == [
+        ("dense", False),
+        ("meta_sparsity", False),
+        ("random", True),
+    ]
+    assert [run.run_id for run in forced] == [run.run_id for run in plan(plugins, tmp_path, "random")]

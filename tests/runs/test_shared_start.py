@@ -18,7 +18,7 @@ from torch import nn
 from msbench.plugins import Plugins
 from msbench.runs.starts import ABOUT, STATE, StoredStarts
 from msbench.training.sparsifier import Sparsifier
-from msbench.training.start import Start
+from msbench.training.state import State
 from msbench.training.trainer import Trainer
 from msbench.training.view import View
 from tests.conftest import msbench
@@ -201,7 +201,7 @@ def lose_the_state(folder: Path) -> None:
 def of_something_else(folder: Path) -> None:
     about = json.loads((folder / ABOUT).read_text())
     other = StoredStarts(folder.parents[2], {"data": "other"})
-    other.save(about["key"]["plain"], Start(load_file(folder / STATE), about["facts"]))
+    other.save(about["key"]["plain"], State(load_file(folder / STATE), about["facts"]))
     (theirs,) = (path for path in folder.parents[1].glob("*/*") if path != folder)
     shutil.rmtree(folder)
     theirs.rename(folder)
