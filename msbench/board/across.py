@@ -11,7 +11,6 @@ from typing import Final
 import numpy as np
 
 from msbench.board import text
-from msbench.board.figures import Figure, View, plotly_json
 from msbench.board.grouping import canonical
 from msbench.board.ranking import BoardRows, may_be_ranked
 from msbench.board.rows import Row, Target
@@ -96,31 +95,6 @@ def compare(boards: Iterable[BoardRows]) -> tuple[list[Across], str]:
         f"with {text.plural(shared, 'method')} in common. Smoke runs do not count."
     )
     return found, "" if found else notice
-
-
-def critical_difference_figure(comparison: Across, key: str) -> Figure:
-    """Average ranks with bars of half the critical difference: methods whose bars overlap are not told apart."""
-    half = comparison.test.critical_difference / 2
-    ranks = comparison.test.average_ranks
-    marks = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "average rank",
-        "x": list(ranks),
-        "y": list(comparison.methods),
-        "error_x": {"type": "data", "array": [half] * len(ranks), "width": 4},
-        "marker": {"symbol": "circle", "size": 9},
-        "meta": {"color": 0},
-    }
-    spec = plotly_json([marks], "Average rank, 1 is best", "", showlegend=False)
-    spec["layout"]["yaxis"] |= {"autorange": "reversed", "type": "category"}
-    header = ("Method", "Average rank", "Group")
-    numbers = [
-        [name, text.number(rank, 2), letters]
-        for name, rank, letters in zip(comparison.methods, ranks, comparison.letters, strict=True)
-    ]
-    caption = f"{comparison.words} Bars are half the critical difference to each side; bars that overlap are ties."
-    return Figure(key, comparison.label, caption, "", [View("ranks", "average ranks", spec, header, numbers)])
 
 
 def _scores(data: BoardRows) -> dict[Family, dict[str, float]]:

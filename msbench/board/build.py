@@ -2,67 +2,135 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import gc
 import importlib.resources
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock
 
-from msbench.board.export import board_csv, data_json
-from msbench.board.load import load
-from msbench.board.pages import Site
-from msbench.board.ranking import BoardRows
+from msbench.board.export import board_files, data_json, schema_json
+from msbench.board.ledger import LEDGER, Writer, package_version, read_ledger
+from msbench.board.library.datasets import dataset_pictures
+from msbench.board.library.shelf import Library
+from msbench.board.load import Loaded, Run, load
+from msbench.board.page import digest
+from msbench.board.pages import pages
+from msbench.board.render import make_environment, render_all
+from msbench.board.site import Site
 from msbench.errors import UserError
 
 _DATA: Final = "data.json"
 """Also marks a folder as one that a build may replace."""
 
 
-def build(runs: Path, out: Path) -> Path:
-    """Read `runs/*/record.json` and write the leaderboard to the folder `out`; returns its index.html.
+@dataclass(frozen=True)
+class Built:
+    """A leaderboard's index.html, what its records said, and the paths of files that had to be made for it."""
 
-    The folder is written beside `out` and renamed into place: until then the old one stays, whole. Unreadable
-    records are listed on the index and stop nothing. Raises UserError when `out` holds something else.
+    index: Path
+    loaded: Loaded
+    made: tuple[str, ...]
+
+
+def build(runs: Path, out: Path, library: Library | None = None) -> Path:
+    """Like `build_site`; returns the leaderboard's index.html."""
+    return build_site(runs, out, library).index
+
+
+def build_site(runs: Path, out: Path, library: Library | None = None) -> Built:
+    """Read `runs/*/record.json` and write the leaderboard to the folder `out`.
+
+    The folder is written beside `out` and renamed into place: until then the old one stays, whole. Files whose
+    contents cannot have changed are taken over from it. Unreadable records are listed on the index and stop nothing.
+    Raises UserError when `out` holds something else.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(out.with_name(f".{out.name}.lock")):
+        _recover(out)
         _refuse_foreign(out)
         fresh = out.with_name(f".{out.name}.building")
         shutil.rmtree(fresh, ignore_errors=True)
         try:
-            _write(runs, fresh)
+            loaded, made = _write(runs, out, fresh, library or Library())
             _swap(fresh, out)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-    return out / "index.html"
+    return Built(out / "index.html", loaded, tuple(made))
 
 
-def _write(runs: Path, folder: Path) -> None:
-    loaded = load(runs)
-    site = Site(loaded, _version())
-    files = site.pages()
-    files |= {f"csv/{board.slug}.csv": board_csv(BoardRows.of(board)) for board in site.boards}
-    files[_DATA] = data_json(loaded, site.boards, site.version)
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-
+def _write(runs: Path, old: Path, fresh: Path, library: Library) -> tuple[Loaded, list[str]]:
+    before = read_ledger(old)
+    writer = Writer(fresh, old, before)
+    with _kept() as keep:
+        loaded = load(runs, frozenset(before.records))
+        keep()
+        site = Site(loaded, package_version("msbench"), library)
+        changed = [page for page in pages(site) if not writer.take(page.path, page.digest)]
+        render_all([(page, writer.place(page.path)) for page in changed], make_environment(site.version))
+        for page in changed:
+            writer.note(page.path, page.digest)
+        _write_downloads(site, writer)
     for run in loaded.runs:
-        picture = run.folder / "samples.png"
-        if picture.is_file():
-            shutil.copyfile(picture, folder / "runs" / f"{run.run_id}.png")
-    (folder / "assets").mkdir()
-    _copy_asset("plotly", "package_data/plotly.min.js", folder / "assets")
-    for name in ("board.css", "board.js"):
-        _copy_asset("msbench.board", f"static/{name}", folder / "assets")
+        if any(name == "samples.png" for name, _, _ in run.files):
+            writer.copy(f"runs/{run.run_id}.png", run.folder / "samples.png")
+    for name, source in dataset_pictures(site).items():
+        writer.copy(name, source)
+    _copy_assets(writer)
+    writer.finish(sorted({run.sha256 for one in loaded.runs for run in _each(one)}))
+    return loaded, writer.made
 
 
-def _copy_asset(package: str, name: str, folder: Path) -> None:
-    with importlib.resources.as_file(importlib.resources.files(package) / name) as source:
-        shutil.copyfile(source, folder / source.name)
+def _write_downloads(site: Site, writer: Writer) -> None:
+    """What others build on: a board's tables, every record, and their schema."""
+    for board in site.boards:
+        writer.texts(
+            f"board {board.slug}",
+            site.digest_of(board),
+            lambda board=board: board_files(site.rows(board)),  # type: ignore[misc]
+        )
+    everything = digest([[board.slug, site.digest_of(board)] for board in site.boards], site.problems_digest)
+    writer.text(_DATA, everything, lambda: data_json(site.loaded, site.boards, site.version))
+    writer.text("data.schema.json", "", schema_json)
+
+
+def _copy_assets(writer: Writer) -> None:
+    plotly = importlib.resources.files("plotly") / "package_data/plotly.min.js"
+    own = importlib.resources.files("msbench.board").joinpath("static").iterdir()
+    for asset in (plotly, *sorted(own, key=lambda asset: asset.name)):
+        with importlib.resources.as_file(asset) as source:
+            writer.copy(f"assets/{source.name}", source)
+
+
+def _each(run: Run) -> Iterator[Run]:
+    yield run
+    yield from run.elsewhere
+
+
+@contextmanager
+def _kept() -> Iterator[Callable[[], None]]:
+    """Thousands of records stay until the end: the search for garbage waits while they are read, and then skips them.
+
+    Gives what to call when they are read.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+
+    def keep() -> None:
+        gc.freeze()
+        if enabled:
+            gc.enable()
+
+    try:
+        yield keep
+    finally:
+        gc.unfreeze()
+        if enabled:
+            gc.enable()
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -70,9 +138,19 @@ def _refuse_foreign(out: Path) -> None:
         raise UserError(f"{out}: is not a leaderboard folder, so it is not replaced; choose an empty or new folder")
 
 
+def _old(out: Path) -> Path:
+    return out.with_name(f".{out.name}.old")
+
+
+def _recover(out: Path) -> None:
+    """Put back the old folder that a build left aside when it was interrupted between its two renames."""
+    if not out.exists() and (_old(out) / LEDGER).is_file():
+        _old(out).rename(out)
+
+
 def _swap(fresh: Path, out: Path) -> None:
     """Put the new folder in the old one's place; the old one comes back should that fail."""
-    old = out.with_name(f".{out.name}.old")
+    old = _old(out)
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         out.rename(old)
@@ -83,10 +161,3 @@ def _swap(fresh: Path, out: Path) -> None:
             old.rename(out)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("msbench")
-    except importlib.metadata.PackageNotFoundError:
-        return ""

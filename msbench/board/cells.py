@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msbench.board import text
 from msbench.board.rows import Row, status_of
-from msbench.board.statistics import Interval, Summary
+from msbench.board.statistics import Interval, Summary, summarize
 from msbench.runs.record import LatencyPart, TaskPart
 
 Tone = Literal["", "good", "bad", "warn", "muted"]
@@ -73,12 +73,13 @@ def change_cell(row: Row, task: str, metric: str, decimals: int, dense: bool) ->
 
 
 def task_cell(row: Row, task: TaskPart, decimals: int, dense: bool) -> Cell:
-    """Headline metric; below it the change against dense, positive when better."""
+    """Headline metric; below it the change against dense with its spread over seeds, positive when better."""
     cell = mean_cell(row.metric(task.name, task.headline), decimals)
     change = None if dense else row.change(task.name, task.headline)
     if change is None:
         return cell
-    return replace(cell, sub=f"{text.signed(change.mean)}{text.THIN}%")
+    spread = f" ±{text.number(change.sd, 1)}" if change.sd is not None else ""
+    return replace(cell, sub=f"{text.signed(change.mean)}{spread}{text.THIN}%")
 
 
 def delta_cell(row: Row, leads: bool = False) -> Cell:
@@ -121,13 +122,24 @@ def sparsity_cell(row: Row) -> Cell:
     sub = f"asked {text.percent(asked.mean)}" if asked else "sets the target" if row.reference else "none asked"
     return Cell(
         text.percent(achieved.mean),
-        f"±{text.number(100 * achieved.sd, 1)}" if achieved.sd is not None else "",
+        f"±{text.number(100 * achieved.sd, 1)}" if achieved.sd is not None and achieved.sd >= 0.0005 else "",
         f"{sub}: missed" if missed else sub,
         sort=achieved.mean,
         tone="bad" if missed else "",
         title=f"tolerance ±{text.number(100 * budget.tolerance, 1)} percentage points",
         bar=(achieved.mean, asked.mean if asked else None),
     )
+
+
+def sum_cell(row: Row) -> Cell:
+    """Δ_T by the arithmetic of the papers' tables."""
+    return mean_cell(row.summary(lambda run: run.record.delta.sum if run.record.delta else None), 2, signed=True)
+
+
+def groups_cell(row: Row) -> Cell:
+    """Share of groups that were removed."""
+    share = row.summary(lambda run: run.record.sparsity.groups if run.record.sparsity else None)
+    return Cell(text.percent(share.mean), sort=share.mean) if share else absent("no sparsity recorded")
 
 
 def natural_cell(row: Row) -> Cell:
@@ -167,7 +179,7 @@ def measured_cell(row: Row, device: str) -> Cell:
         return Cell(f"no {device_name(device)}", sub="not measured", tone="muted", toned="main")
     low = sum(part.q25 for part in parts) / len(parts)
     high = sum(part.q75 for part in parts) / len(parts)
-    noisy = ", noisy" if any(part.noisy for part in parts) else ""
+    noisy = "\nnoisy" if any(part.noisy for part in parts) else ""
     return Cell(
         text.times(ratio.mean),
         sub=f"{text.number(low, 2)}{text.GAP}{text.number(high, 2)}{noisy}",
@@ -175,6 +187,18 @@ def measured_cell(row: Row, device: str) -> Cell:
         tone="warn" if noisy else "",
         title="; ".join(set_ups(row, device)),
     )
+
+
+def latency_cell(row: Row, device: str) -> Cell:
+    """Latency of the compact network, below it the dense one's, means over seeds; only where it is proven."""
+    if hidden := withheld(row):
+        return hidden
+    compact = summarize(part.compact_s for part in row.latencies(device))
+    dense = summarize(part.dense_s for part in row.latencies(device))
+    if compact is None or dense is None:
+        return absent("not measured")
+    words = "; ".join(set_ups(row, device))
+    return Cell(text.milliseconds(compact.mean), sub=text.milliseconds(dense.mean), sort=compact.mean, title=words)
 
 
 def proof_cell(row: Row) -> Cell:
@@ -198,6 +222,12 @@ def time_cell(row: Row) -> Cell:
     if time is None:
         return absent("not recorded")
     return Cell(text.duration(time.mean), sub=text.size(memory.mean) if memory else "", sort=time.mean)
+
+
+def memory_cell(row: Row) -> Cell:
+    """Peak memory of a run, mean over seeds."""
+    memory = row.summary(lambda run: run.record.cost.peak_memory if run.record.cost else None)
+    return Cell(text.size(memory.mean), sort=memory.mean) if memory else absent("not recorded")
 
 
 def samples_cell(row: Row) -> Cell:

@@ -18,7 +18,10 @@ Direction = Literal["ascending", "descending"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `notes` are further header lines; `first` is the direction that a first click sorts in."""
+    """One column. `notes` are further header lines; `first` is the direction that a first click sorts in.
+
+    usual: whether a page shows it until its reader chooses; without scripts every column is shown.
+    """
 
     key: str
     group: str
@@ -27,6 +30,7 @@ class Column:
     help: str
     make: Callable[[Row], Cell]
     first: Direction = "descending"
+    usual: bool = True
 
 
 def main_columns(data: BoardRows) -> list[Column]:
@@ -107,17 +111,26 @@ def _quality(data: BoardRows) -> Iterator[Column]:
         "The task that lost most",
         partial(cells.worst_cell, tasks=tasks),
     )
+    yield Column(
+        "delta_sum",
+        group,
+        "Sum",
+        ("over metrics, %",),
+        "Mean over tasks of the sum over metrics: the arithmetic of the papers' tables",
+        cells.sum_cell,
+        usual=False,
+    )
 
 
 def _sparsity(data: BoardRows) -> Iterator[Column]:
     key = data.board.key
-    share = f"of {key.scope} {key.unit}" if key.scope else ""
+    notes = (f"of {key.scope}", key.unit or "") if key.scope else ()
     yield Column(
         "sparsity",
         "Sparsity",
         "Achieved",
-        (share, "asked"),
-        "Bar: achieved; tick: asked",
+        notes,
+        "Share removed. Bar: achieved; tick: asked; red and said so where a seed is outside the tolerance",
         cells.sparsity_cell,
     )
     yield Column(
@@ -127,6 +140,10 @@ def _sparsity(data: BoardRows) -> Iterator[Column]:
         ("moved by", "settling"),
         "Found by the method itself",
         cells.natural_cell,
+        usual=False,
+    )
+    yield Column(
+        "groups", "Sparsity", "Groups", ("removed",), "Share of groups removed", cells.groups_cell, usual=False
     )
 
 
@@ -134,18 +151,39 @@ def _compaction(data: BoardRows) -> Iterator[Column]:
     size, speed = "Compression", "Speed-up"
     yield Column("parameters", size, "Params", ("dense ÷", "compact"), "Parameters, whole network", _parameters)
     yield Column("bytes", size, "Bytes", ("dense ÷", "compact"), "Size on disk", _bytes)
-    yield Column("theoretical", speed, "Theory", ("FLOPs of", "kept inputs"), "The papers' FLOPs ratio", _theoretical)
     yield Column("macs", speed, "MACs", ("after", "compaction"), "Multiply-adds, dense ÷ compact", _macs)
+    yield Column("theoretical", speed, "Theory", ("FLOPs of", "kept inputs"), "The papers' FLOPs ratio", _theoretical)
     for device in data.devices():
-        make = partial(cells.measured_cell, device=device)
-        title = cells.device_name(device)
-        yield Column(f"measured.{device}", speed, title, ("measured", "quartiles"), "Latency, dense ÷ compact", make)
+        yield from _measured(data, device)
     help_text = "Greatest output difference between masked and compact network"
     yield Column("proof", "Proof", "Difference", ("float32", "float64"), help_text, cells.proof_cell, "ascending")
 
 
+def _measured(data: BoardRows, device: str) -> Iterator[Column]:
+    """Ratio and latency. Where nothing was measured, the legend says so and readers may still show the column."""
+    name, there = cells.device_name(device), any(row.latencies(device) for row in data.shown)
+    ratio = partial(cells.measured_cell, device=device)
+    latency = partial(cells.latency_cell, device=device)
+    notes, words = ("measured", "quartiles"), "Latency, dense ÷ compact, and its quartiles over rounds"
+    yield Column(f"measured.{device}", "Speed-up", name, notes, words, ratio, usual=there)
+    if there:
+        words = "Latency of the compact network; below: of the dense one beside it"
+        notes = ("compact", "dense")
+        yield Column(f"latency.{device}", "Speed-up", f"{name} time", notes, words, latency, "ascending", usual=False)
+
+
 def _cost() -> Iterator[Column]:
     yield Column("time", "Cost", "Time", ("training", "peak mem."), "Wall time of a run", cells.time_cell, "ascending")
+    yield Column(
+        "memory",
+        "Cost",
+        "Memory",
+        ("peak",),
+        "Peak memory of a run",
+        cells.memory_cell,
+        "ascending",
+        usual=False,
+    )
     yield Column(
         "samples",
         "Cost",
@@ -154,6 +192,7 @@ def _cost() -> Iterator[Column]:
         "Forward and backward",
         cells.samples_cell,
         "ascending",
+        usual=False,
     )
 
 

@@ -1,81 +1,101 @@
-"""Training curves of one run, read from its history and thinned for a page."""
+"""Training curves, read from a run's history: thinned for a page, and averaged over seeds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import numpy as np
 from pyarrow import parquet
 
-from msbench.board.figures import COLORS, plotly_json
+from msbench.board.load import Run
 
-POINTS: Final = 240
+POINTS: Final = 200
 """Points kept of one curve at most; the first and the last are always among them."""
+MEAN_POINTS: Final = 100
+"""Points of a mean over seeds."""
 
 Curve = Sequence[tuple[int, float]]
 """(samples, value) in the order logged."""
 
 
 @dataclass(frozen=True)
-class Panel:
-    """Curves that share an axis. `numbers`: per curve its name and first, least, greatest and last value."""
+class Mean:
+    """Mean and sample standard deviation (n - 1) of curves over seeds; `spreads` is None for a single seed."""
 
-    title: str
-    spec: Mapping[str, Any]
-    numbers: Sequence[Sequence[str]]
-    thinned: bool
+    samples: list[int]
+    means: list[float]
+    spreads: list[float] | None
+    seeds: int
 
 
-def panels(history: Path) -> list[Panel]:
-    """One panel for each prefix of names ("loss/total" and "loss/depth" share one).
+def read_curves(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, Curve]:
+    """Curves of a run by name, in the order that each was first logged.
 
-    Raises OSError, ValueError, TypeError or KeyError when the file is not a readable history.
+    Raises OSError, ValueError, TypeError or KeyError when `folder/history.parquet` is not a readable history.
     """
-    table = parquet.read_table(history).to_pydict()
-    by_prefix: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    table = parquet.read_table(
+        folder / "history.parquet", columns=["samples", "name", "value"], use_threads=False
+    ).to_pydict()
+    curves: dict[str, list[tuple[int, float]]] = {}
     for name, samples, value in zip(table["name"], table["samples"], table["value"], strict=True):
-        prefix = name.rpartition("/")[0] or name
-        by_prefix.setdefault(prefix, {}).setdefault(name, []).append((int(samples), float(value)))
-    return [_panel(prefix, curves) for prefix, curves in by_prefix.items()]
+        if wanted(name):
+            curves.setdefault(name, []).append((int(samples), float(value)))
+    return dict(curves)
 
 
-def _panel(prefix: str, curves: Mapping[str, Curve]) -> Panel:
-    traces = [
-        _trace(name.removeprefix(f"{prefix}/"), _thin(curve), index)
-        for index, (name, curve) in enumerate(curves.items())
-    ]
-    spec = plotly_json(traces, "", "", showlegend=len(traces) > 1)
-    thinned = any(len(curve) > POINTS for curve in curves.values())
-    return Panel(prefix, spec, [_numbers(name, curve) for name, curve in curves.items()], thinned)
+def readable_curves(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> Mapping[str, Curve]:
+    """Like `read_curves`; empty where the run left no readable history."""
+    try:
+        return read_curves(folder, wanted)
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
 
 
-def _trace(name: str, curve: Curve, index: int) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "name": name,
-        "mode": "lines" if len(curve) > 1 else "markers",
-        "x": [samples for samples, _ in curve],
-        "y": [_rounded(value) for _, value in curve],
-        "line": {"width": 1.6, "dash": ("solid", "dash", "dot", "dashdot")[index // COLORS % 4]},
-        "meta": {"color": index % COLORS},
-    }
+def notice(folder: Path) -> str:
+    """Why a run has no curves; empty when it has."""
+    if not (folder / "history.parquet").is_file():
+        return "This run left no history."
+    try:
+        read_curves(folder)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return f"history.parquet cannot be read: {type(error).__name__}: {error}"
+    return ""
 
 
-def _thin(curve: Curve) -> Curve:
-    if len(curve) <= POINTS:
+def thin(curve: Curve, points: int = POINTS) -> Curve:
+    """At most `points` of the curve, evenly chosen, the ends among them."""
+    if len(curve) <= points:
         return curve
-    step = (len(curve) - 1) / (POINTS - 1)
-    return [curve[round(index * step)] for index in range(POINTS)]
+    step = (len(curve) - 1) / (points - 1)
+    return [curve[round(index * step)] for index in range(points)]
 
 
-def _rounded(value: float) -> float | None:
-    """Five significant digits; None (a break in the line) where a run diverged."""
-    return float(f"{value:.5g}") if math.isfinite(value) else None
+def to_the_end(curve: Curve, run: Run) -> Curve:
+    """The curve of a run's sparsity, from its last value on at what was achieved: a frozen mask is not logged again."""
+    budget, allowance = run.record.budget, run.record.allowance
+    if not budget or budget.achieved is None or not allowance or allowance.spent <= curve[-1][0]:
+        return curve
+    return [*curve, (curve[-1][0], budget.achieved), (allowance.spent, budget.achieved)]
 
 
-def _numbers(name: str, curve: Curve) -> list[str]:
-    values = [value for _, value in curve]
-    return [name, *(f"{value:.4g}" for value in (values[0], min(values), max(values), values[-1]))]
+def mean_curve(curves: Sequence[Curve], points: int = MEAN_POINTS) -> Mean | None:
+    """Mean over seeds at the samples of any seed that all of them reach, linear between; None without a curve.
+
+    Values that are not finite are left out; where a curve has several values at one sample count, the last holds.
+    """
+    cleaned = [{samples: value for samples, value in curve if math.isfinite(value)} for curve in curves]
+    kept = [np.array(sorted(curve.items()), dtype=float) for curve in cleaned if curve]
+    if not kept:
+        return None
+    low, high = max(curve[0, 0] for curve in kept), min(curve[-1, 0] for curve in kept)
+    every = sorted({int(samples) for curve in kept for samples in curve[:, 0] if low <= samples <= high})
+    if not every:
+        return None
+    samples = [place for place, _ in thin([(place, 0.0) for place in every], points)]
+    values = np.stack([np.interp(samples, curve[:, 0], curve[:, 1]) for curve in kept])
+    spreads = values.std(axis=0, ddof=1).tolist() if len(kept) > 1 else None
+    return Mean(samples, values.mean(axis=0).tolist(), spreads, len(kept))

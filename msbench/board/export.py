@@ -1,38 +1,30 @@
-"""What others build on: all records as one JSON file, and a board's rows as CSV, unrounded."""
+"""Files of one board to download: its rows as CSV, unrounded; as LaTeX; and the methods' papers as BibTeX."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
-from msbench.board.grouping import Board
-from msbench.board.load import Loaded
+from msbench.board.bibtex import board_bibtex
+from msbench.board.datafile import DATA_VERSION, data_json, schema_json
+from msbench.board.latex import board_latex
 from msbench.board.ranking import BoardRows
 from msbench.board.rows import Row, status_of
 from msbench.board.statistics import Summary
-from msbench.runs.record import SCHEMA_VERSION
 
-DATA_VERSION: Final = 1
-"""Version of data.json's own layout; records inside follow the record schema's version."""
+__all__ = ["DATA_VERSION", "board_csv", "board_files", "data_json", "schema_json"]
 
 
-def data_json(loaded: Loaded, boards: Sequence[Board], version: str) -> str:
-    """Every record, which board it is on, and what could not be read."""
-    data = {
-        "schema_version": DATA_VERSION,
-        "record_schema_version": SCHEMA_VERSION,
-        "msbench": version,
-        "boards": [
-            {"slug": board.slug, "title": board.title, "runs": [run.run_id for run in board.everything]}
-            for board in boards
-        ],
-        "records": [run.record.model_dump(mode="json") for run in loaded.runs],
-        "unreadable": [{"folder": item.folder, "reason": item.reason} for item in loaded.unreadable],
+def board_files(data: BoardRows) -> dict[str, str]:
+    """A board's downloads: path below the leaderboard's folder to text."""
+    slug = data.board.slug
+    return {
+        f"csv/{slug}.csv": board_csv(data),
+        f"latex/{slug}.tex": board_latex(data),
+        f"bibtex/{slug}.bib": board_bibtex(data),
     }
-    return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def board_csv(data: BoardRows) -> str:

@@ -15,6 +15,7 @@ from msbench.board.text import words
 from msbench.runs.record import DatasetPart, ModelPart, Record, TaskPart
 
 _SHARED: Final = ("tasks", "model", "training")
+_JSON: Final = json.JSONEncoder(sort_keys=True, default=str)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class BoardKey:
 
     def fits(self, other: BoardKey) -> bool:
         """Whether the parts that both keys know are equal."""
-        return all(a is None or b is None or a == b for a, b in zip(astuple(self), astuple(other), strict=True))
+        ours, theirs = vars(self).values(), vars(other).values()
+        return all(a is None or b is None or a == b for a, b in zip(ours, theirs, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +139,17 @@ def group(runs: Iterable[Run]) -> tuple[list[Board], list[Run]]:
     # Complete keys make boards; the rest joins the only board that fits, or makes one where none does.
     members: dict[BoardKey, list[Run]] = {}
     unplaced: list[Run] = []
-    for run in sorted(others, key=lambda run: not BoardKey.of(run.record).complete):
-        _place(run, members, unplaced)
+    keyed = [(BoardKey.of(run.record), run) for run in others]
+    for key, run in sorted(keyed, key=lambda pair: not pair[0].complete):
+        _place(run, key, members, unplaced)
 
     # A dense control belongs wherever it is referred to.
     dense: dict[BoardKey, list[Run]] = {key: [] for key in members}
+    referring = {
+        key: {run.record.delta.dense_run for run in placed if run.record.delta} for key, placed in members.items()
+    }
     for control in controls:
-        users = [key for key, placed in members.items() if any(_refers(run, control) for run in placed)]
+        users = [key for key, wanted in referring.items() if control.run_id in wanted]
         fitting = users or [key for key in members if key.fits(BoardKey.of(control.record))]
         for key in fitting or [BoardKey.of(control.record)]:
             members.setdefault(key, [])
@@ -160,19 +166,14 @@ def is_dense(run: Run, dense_ids: Iterable[str]) -> bool:
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys: equal values, equal text."""
-    return json.dumps(value, sort_keys=True, default=str)
+    return _JSON.encode(value)
 
 
-def _place(run: Run, members: dict[BoardKey, list[Run]], unplaced: list[Run]) -> None:
-    own = BoardKey.of(run.record)
-    fitting = [key for key in members if key.fits(own)]
-    if own.complete or not fitting:
+def _place(run: Run, own: BoardKey, members: dict[BoardKey, list[Run]], unplaced: list[Run]) -> None:
+    fitting = [] if own.complete else [key for key in members if key.fits(own)]
+    if not fitting:
         members.setdefault(own, []).append(run)
     elif len(fitting) == 1:
         members[fitting[0]].append(run)
     else:
         unplaced.append(run)
-
-
-def _refers(run: Run, control: Run) -> bool:
-    return run.record.delta is not None and run.record.delta.dense_run == control.run_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from msbench.board.grouping import Board
 from msbench.board.rows import Row, Target, build_rows, dense_row, metric_specs
@@ -65,9 +66,13 @@ class BoardRows:
 
     def devices(self) -> list[str]:
         """Kinds of device to show: CPU and CUDA always, so that a missing one is a declared gap."""
+        return list(self._devices)
+
+    @cached_property
+    def _devices(self) -> tuple[str, ...]:
         speedups = [run.record.speedup for row in self.shown for run in row.finished]
         seen = {kind for speedup in speedups if speedup for kind in speedup.measured}
-        return ["cpu", "cuda", *sorted(seen - {"cpu", "cuda"})]
+        return ("cpu", "cuda", *sorted(seen - {"cpu", "cuda"}))
 
 
 def rank(rows: Iterable[Row]) -> Ranking:

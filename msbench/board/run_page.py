@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from msbench.board import text
+from msbench.board.cells import device_name
 from msbench.board.columns import constant_note
-from msbench.board.curves import Panel, panels
-from msbench.board.grouping import Board
+from msbench.board.curves import notice
+from msbench.board.grouping import Board, canonical
+from msbench.board.library.catalogue import package_of
+from msbench.board.library.names import dataset_href, method_href, method_of, plugin_href
 from msbench.board.load import Run
+from msbench.board.plots import Figure, run_figures
 from msbench.board.rows import relative_change
-from msbench.runs.record import MetricValue, Record
-
-LOG_LINES: Final = 120
-"""Lines of the log's end that a page shows."""
-_LOG_BYTES: Final = 64 * 1024
-_CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-"""Terminal colours and other control characters."""
+from msbench.board.run_files import RunFile, configuration, log_tail, run_files
+from msbench.runs.record import LatencyPart, MetricValue, Record
 
 
 @dataclass(frozen=True)
@@ -61,10 +58,29 @@ class RunPage:
     board: Board | None
     board_href: str
     dense: Run | None
+    siblings: Sequence[Run] = ()
+    """Runs of the same row, by seed, this one among them."""
 
     @property
     def record(self) -> Record:
         return self.run.record
+
+    @property
+    def method(self) -> str:
+        """The method's name without parameters."""
+        return method_of(self.record.sparsifier.name)
+
+    @property
+    def method_href(self) -> str:
+        return method_href(self.record.sparsifier.name)
+
+    @property
+    def plugin_href(self) -> str:
+        return plugin_href(package_of(self.record.sparsifier.plugin))
+
+    @property
+    def dataset_href(self) -> str:
+        return dataset_href(self.record.dataset.name) if self.record.dataset else ""
 
     @property
     def metrics(self) -> dict[str, list[MetricLine]]:
@@ -101,38 +117,64 @@ class RunPage:
         ]
 
     @cached_property
-    def curves(self) -> tuple[list[Panel], str]:
-        """Training curves, or why there are none."""
-        path = self.run.folder / "history.parquet"
-        if not path.is_file():
-            return [], "This run left no history."
-        try:
-            return panels(path), ""
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            return [], f"history.parquet cannot be read: {type(error).__name__}: {error}"
+    def figures(self) -> list[Figure]:
+        """What was kept, and how it trained."""
+        return run_figures(self.run, self.dense)
+
+    @cached_property
+    def no_curves(self) -> str:
+        """Why there are no training curves; empty when there are."""
+        return notice(self.run.folder)
 
     @property
     def has_samples(self) -> bool:
-        return (self.run.folder / "samples.png").is_file()
+        return any(name == "samples.png" for name, _, _ in self.run.files)
 
     @property
     def configuration(self) -> str:
-        """The resolved configuration: the run's own file, or what its record holds."""
-        path = self.run.folder / "config.yaml"
-        if path.is_file():
-            return path.read_text(encoding="utf-8", errors="replace")
-        return json.dumps(self.record.config, indent=2, sort_keys=True) if self.record.config else ""
+        """The resolved configuration as YAML."""
+        return configuration(self.run.folder, self.record)
 
     @property
     def log_tail(self) -> str:
-        """The last lines of the log, free of control characters."""
-        path = self.run.folder / "log.txt"
-        if not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _LOG_BYTES))
-            lines = file.read().decode("utf-8", errors="replace").splitlines()
-        return "\n".join(_CONTROL.sub("", line) for line in lines[-LOG_LINES:])
+        """The last lines of the log."""
+        return log_tail(self.run.folder)
+
+    @property
+    def files(self) -> list[RunFile]:
+        """Every file that the run left, with its size and digest."""
+        return run_files(self.run.folder)
+
+    @property
+    def latencies(self) -> list[list[str]]:
+        """Each measurement with its conditions; none where no equal compact network was timed."""
+        proof, speedup = self.record.proof, self.record.speedup
+        if not (proof and proof.equal and speedup):
+            return []
+        return [_latency(kind, part) for kind, part in speedup.measured.items() if part]
+
+    @property
+    def made_with(self) -> list[tuple[str, str]]:
+        """What made the run: commit, and whether that was changed, versions, and digests of all that decides it."""
+        known, made = self.record.environment, self.record.provenance
+        commit = made.commit if made else str(known.get("commit", ""))
+        changed = bool(made.diff) if made else known.get("dirty")
+        changes = "" if changed is None else " with uncommitted changes" if changed else ", nothing changed"
+        versions = known.get("packages", {})
+        version = versions.get("msbench", "") if isinstance(versions, Mapping) else ""
+        return [
+            (term, value)
+            for term, value in (
+                ("Commit", f"{commit}{changes}" if commit else "not made from a clone"),
+                ("msbench", str(version)),
+                ("Identity", made.identity if made else ""),
+                ("Installed packages", made.installed if made else ""),
+                ("GPU driver", made.driver if made else ""),
+                ("Schema of the record", str(self.record.schema_version)),
+                ("Version of the metrics", str(self.record.metric_version)),
+            )
+            if value
+        ]
 
     @property
     def environment(self) -> list[tuple[str, str]]:
@@ -163,6 +205,49 @@ class RunPage:
             change=f"{text.signed(change)}{text.THIN}%" if change is not None else text.GAP,
             in_delta=spec.in_delta,
         )
+
+
+def same_row(runs: Iterable[Run]) -> Mapping[str, Sequence[Run]]:
+    """run_id to the runs that differ in their seed alone, by seed."""
+    rows: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.record.seed, run.record.created)):
+        rows.setdefault(_row_key(run.record), []).append(run)
+    return {run.run_id: row for row in rows.values() for run in row}
+
+
+def _row_key(record: Record) -> str:
+    """Equal for the seeds of one row: the method, its budget, and what decides the board."""
+    method, budget, data, model = record.sparsifier, record.budget, record.dataset, record.model
+    return canonical(
+        [
+            [method.name, method.plugin, method.version, method.params],
+            [budget.mode, budget.scope, budget.unit, budget.asked if budget.mode == "share" else None]
+            if budget
+            else [],
+            [data.name, data.params] if data else [],
+            [model.name, model.params] if model else [],
+            [record.preset, sorted(task.name for task in record.tasks), record.allowance and record.allowance.samples],
+        ]
+    )
+
+
+def _latency(kind: str, part: LatencyPart) -> list[str]:
+    interval = f" [{text.times(part.low)}, {text.times(part.high)}]" if part.low and part.high else ""
+    noise = "; ".join(part.why) or ("noisy" if part.noisy else "no")
+    return [
+        f"{device_name(kind)}, {part.device}" if part.device != kind else device_name(kind),
+        text.times(part.ratio) + interval,
+        f"{text.times(part.q25)}{text.GAP}{text.times(part.q75)}",
+        text.milliseconds(part.dense_s),
+        text.milliseconds(part.compact_s),
+        text.count(part.rounds),
+        text.count(part.batch),
+        "×".join(map(str, part.size)),
+        part.dtype,
+        text.count(part.threads),
+        part.mode,
+        noise,
+    ]
 
 
 def _flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 from msbench.board.cells import Cell, change_cell, device_name, set_ups
 from msbench.board.columns import Column, first_direction, main_columns, metric_notes
+from msbench.board.facets import Facet, anchor_of, command_of, facets, facets_of, package_of
+from msbench.board.library.names import method_href
 from msbench.board.ranking import BoardRows
 from msbench.board.rows import Row, Target
 
@@ -24,8 +27,30 @@ class Line:
     role: Role = ""
     best: bool = False
     notes: tuple[int, ...] = ()
+    anchor: str = ""
+    """The line's id on the page."""
     variant: str = ""
     """What tells this row from others of the same sparsifier; empty when there is no other."""
+
+    @property
+    def command(self) -> str:
+        """What repeats the row's runs."""
+        return command_of(self.row)
+
+    @property
+    def page(self) -> str:
+        """Path of the method's own page."""
+        return method_href(self.row.sparsifier.name)
+
+    @property
+    def package(self) -> str:
+        """The package of the sparsifier's plugin."""
+        return package_of(self.row)
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        """What the line can be filtered by: facet to tokens with a space between."""
+        return {key: " ".join(found) for key, found in facets_of(self.row).items()}
 
 
 @dataclass(frozen=True)
@@ -45,17 +70,13 @@ class MainTable:
     sections: tuple[Section, ...]
     notes: tuple[str, ...]
     devices: Mapping[str, tuple[str, ...]]
+    """Device to its set-ups in words; none where nothing was measured on it."""
+    facets: tuple[Facet, ...]
 
     @property
-    def groups(self) -> list[tuple[str, int]]:
-        """Column groups and how many columns each spans."""
-        spans: list[tuple[str, int]] = []
-        for column in self.columns:
-            if spans and spans[-1][0] == column.group:
-                spans[-1] = (column.group, spans[-1][1] + 1)
-            else:
-                spans.append((column.group, 1))
-        return spans
+    def groups(self) -> list[tuple[str, list[Column]]]:
+        """Column groups and the columns of each."""
+        return [(name, list(columns)) for name, columns in groupby(self.columns, lambda column: column.group)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +105,7 @@ def main_table(data: BoardRows) -> MainTable:
     broken = tuple(_line(data, row, columns, notes) for row in data.rows if not row.finished)
     if broken:
         sections.append(Section("No result", broken, "kept here with the reason"))
-    return MainTable(tuple(columns), tuple(sections), tuple(notes), _devices(data))
+    return MainTable(tuple(columns), _unique(sections), tuple(notes), _devices(data), facets(data.rows))
 
 
 def detail_tables(data: BoardRows) -> list[DetailTable]:
@@ -107,6 +128,18 @@ def detail_tables(data: BoardRows) -> list[DetailTable]:
     return tables
 
 
+def _unique(sections: Sequence[Section]) -> tuple[Section, ...]:
+    """Lines that would share an anchor get numbers."""
+    seen: Counter[str] = Counter()
+
+    def numbered(line: Line) -> Line:
+        seen[line.anchor] += 1
+        count = seen[line.anchor]
+        return line if count == 1 else replace(line, anchor=f"{line.anchor}-{count}")
+
+    return tuple(replace(section, lines=tuple(map(numbered, section.lines))) for section in sections)
+
+
 def _line(data: BoardRows, row: Row, columns: Sequence[Column], notes: Sequence[str]) -> Line:
     rank = data.ranks.get(row)
     return Line(
@@ -115,6 +148,7 @@ def _line(data: BoardRows, row: Row, columns: Sequence[Column], notes: Sequence[
         role=_role(data, row),
         best=rank is not None and rank[0] == 1,
         notes=tuple(notes.index(note) + 1 for note in row.sparsifier.notes if note in notes),
+        anchor=anchor_of(row),
         variant=_variant(data, row),
     )
 
@@ -144,6 +178,5 @@ def _devices(data: BoardRows) -> dict[str, tuple[str, ...]]:
     found = {}
     for kind in data.devices():
         setups = {words for row in data.shown for words in set_ups(row, kind)}
-        if setups:
-            found[device_name(kind)] = tuple(sorted(setups))
+        found[device_name(kind)] = tuple(sorted(setups))
     return found

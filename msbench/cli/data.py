@@ -46,7 +46,7 @@ def list_(plugin: o.PluginSources = None) -> None:
 
 @app.command("info")
 def info(
-    name: str,
+    name: o.Dataset,
     overrides: o.Overrides = None,
     source: Path | None = Source,
     verify: bool = typer.Option(False, "--verify", help="Read every packed byte again and compare checksums."),
@@ -86,7 +86,7 @@ def info(
 
 @app.command("prepare")
 def prepare(
-    name: str,
+    name: o.Dataset,
     overrides: o.Overrides = None,
     source: Path | None = Source,
     out: Path | None = typer.Option(
@@ -115,7 +115,7 @@ def prepare(
 
 @app.command("preview")
 def preview(
-    name: str,
+    name: o.Dataset,
     overrides: o.Overrides = None,
     out: Path | None = typer.Option(None, "-o", "--out", help="PNG file. [NAME.png]"),
     count: int = typer.Option(8, help="Samples to show.", min=1, max=64),

@@ -10,7 +10,7 @@ from msbench.cli import options as o
 
 
 def export(
-    name: str,
+    name: o.Dataset,
     overrides: o.Overrides = None,
     layout: str = typer.Option(..., help="Files to write; an unknown name lists what there is."),
     out: Path | None = typer.Option(None, "-o", "--out", help="New folder. [NAME-LAYOUT]"),

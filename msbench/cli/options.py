@@ -53,6 +53,8 @@ Results = Annotated[Path | None, typer.Option(help="The store. [$MSBENCH_RESULTS
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example training.samples=4000.")
 ]
+Run = Annotated[str, typer.Argument(help="A run's id, or any part of it that is unique (msbench results list).")]
+Dataset = Annotated[str, typer.Argument(help="A dataset's name (msbench data list).")]
 
 
 def results_folder(results: Path | None) -> Path:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from msbench.cli import options as o
 from msbench.cli.plugins_check import check
 from msbench.cli.plugins_new import new
+
+Name = Annotated[str, typer.Argument(help="A class's name (msbench plugins list).")]
 
 app = typer.Typer(
     help="What is installed, its parameters and papers; rules for plugins, and a start for one's own.",
@@ -54,7 +56,7 @@ def list_(plugin: o.PluginSources = None) -> None:
 
 
 @app.command("show")
-def show(name: str, plugin: o.PluginSources = None) -> None:
+def show(name: Name, plugin: o.PluginSources = None) -> None:
     """Show one plugin class: what it does, its paper, its parameters with types and defaults.
 
     Example: msbench plugins show meta_sparsity

@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 def new(
-    kind: Kind,
+    kind: Annotated[Kind, typer.Argument(help="What to write.")],
     name: Annotated[str, typer.Argument(help="What users will type: small letters, digits and underscores.")],
     out: Annotated[Path, typer.Option(help="The folder that the package's folder is put into.")] = Path(),
 ) -> None:

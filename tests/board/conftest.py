@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
 from pyarrow import parquet
 
 from msbench.board.build import build
@@ -252,3 +256,48 @@ def built(factory: Factory, tmp_path: Path) -> Callable[[list[Record]], Path]:
         return build(factory.save(records, tmp_path / "runs"), tmp_path / "leaderboard").parent
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser of the machine. CI installs one and must have it; elsewhere its absence is said, not fatal."""
+    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
+    if not found:
+        assert "CI" not in os.environ, "CI must test the pages: install chromium"
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium); CI runs these")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=found[0],
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens a page of a leaderboard's folder from disk; fails the test on console errors and requests elsewhere."""
+    problems: list[str] = []
+    contexts = []
+
+    def go(folder: Path, path: str, **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        inside = (folder.as_uri(), "data:", "blob:")
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda sent: None if sent.url.startswith(inside) else problems.append(sent.url))
+        page.goto(f"{folder.as_uri()}/{path}")
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def visit(open_page: Callable[..., Page], site: Path) -> Callable[..., Page]:
+    """Opens a page of the scene's leaderboard; see `open_page`."""
+    return partial(open_page, site)

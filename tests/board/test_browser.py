@@ -2,59 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 RUN = "runs/random-segmentation-matched-0.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser of the machine. CI installs one and must have it; elsewhere its absence is said, not fatal."""
-    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
-    if not found:
-        assert "CI" not in os.environ, "CI must test the pages: install chromium"
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium); CI runs these")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=found[0],
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser: Browser, site: Path) -> Iterator[Callable[..., Page]]:
-    """Opens a page of the site from disk; fails the test on any console error or request that leaves the folder."""
-    problems: list[str] = []
-    contexts = []
-
-    def watch(request: Any) -> None:
-        if not request.url.startswith((site.as_uri(), "data:", "blob:")):
-            problems.append(f"request to {request.url}")
-
-    def go(path: str, **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", watch)
-        page.goto(f"{site.as_uri()}/{path}")
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert problems == []
 
 
 def _methods(page: Page) -> list[str]:
@@ -90,23 +44,23 @@ def test_the_keyboard_sorts_and_the_link_keeps_the_view(visit: Callable[..., Pag
     page.locator('#main th[data-key="worst"] button').focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
-    page.get_by_role("combobox", name="Quality").select_option("task.depth")
     order, link = _methods(page), page.url.partition("#")[2]
     again = visit(f"index.html#{link}")
     assert _methods(again) == order
     assert again.locator('#main th[data-key="worst"]').get_attribute("aria-sort") == "ascending"
-    assert again.get_by_role("combobox", name="Quality").input_value() == "task.depth"
 
 
-def test_plots_are_drawn_and_can_be_chosen(visit: Callable[..., Page]) -> None:
+def test_back_and_forward_change_the_order(visit: Callable[..., Page]) -> None:
     page = visit("index.html")
-    page.locator("#figure-quality .plot.drawn .points").first.wait_for(state="attached")
-    assert page.locator("#figure-speed .plot.drawn .scatterlayer .trace").count() == 4
-    page.get_by_role("combobox", name="Quality").select_option("task.segmentation")
-    chosen = page.locator('#figure-quality [data-view="task.segmentation"]')
-    chosen.locator(".plot.drawn .points").first.wait_for(state="attached")
-    assert "mIoU" in (chosen.locator(".ytitle").text_content() or "")
-    assert page.locator('#figure-quality [data-view="delta"]').is_hidden()
+    first = _methods(page)
+    _click(page, "method")
+    second = _methods(page)
+    assert second != first
+    page.go_back()
+    assert _methods(page) == first
+    assert page.locator("#main th[aria-sort=ascending]").count() == 0
+    page.go_forward()
+    assert _methods(page) == second
 
 
 @pytest.mark.parametrize("path", ["index.html", RUN])
@@ -117,11 +71,9 @@ def test_the_page_itself_never_scrolls_sideways(visit: Callable[..., Page], path
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
 
 
-def test_a_run_page_shows_curves_and_copies_its_command(visit: Callable[..., Page]) -> None:
+def test_a_run_page_copies_its_command(visit: Callable[..., Page]) -> None:
     page = visit(RUN, permissions=["clipboard-read", "clipboard-write"])
-    page.locator(".panel .plot.drawn .lines").first.wait_for(state="attached")
-    assert page.locator(".panel").count() == 7
-    page.get_by_role("button", name="Copy").click()
+    page.locator(".command").get_by_role("button", name="Copy").first.click()
     page.get_by_role("button", name="Copied").wait_for()
     assert (
         page.evaluate("navigator.clipboard.readText()") == "msbench run -s random -d rooms --budget matched --seeds 0"
@@ -131,20 +83,25 @@ def test_a_run_page_shows_curves_and_copies_its_command(visit: Callable[..., Pag
 
 def test_links_lead_from_the_board_to_a_run_and_back(visit: Callable[..., Page]) -> None:
     page = visit("index.html")
-    page.get_by_role("link", name="one_shot_magnitude").first.click()
+    row = page.locator("#main tr.row", has=page.get_by_role("link", name="one_shot_magnitude", exact=True))
+    row.get_by_role("link", name="1", exact=True).click()
     assert page.locator("h1").inner_text().startswith("one_shot_magnitude")
-    page.get_by_role("navigation").get_by_role("link").click()
+    page.get_by_role("navigation", name="Path").get_by_role("link").first.click()
     assert page.url.endswith("index.html")
+    row.locator(".name").click()
+    assert page.url.endswith("methods/one_shot_magnitude.html")
 
 
-@pytest.mark.parametrize("path", ["index.html", RUN])
-def test_everything_is_readable_without_javascript(visit: Callable[..., Page], path: str) -> None:
-    page = visit(path, java_script_enabled=False)
-    assert page.locator("noscript").first.inner_text().startswith("The plots need JavaScript")
-    assert page.locator("button:visible, select:visible").count() == 0
-    summary = page.locator("summary", has_text="Numbers" if path == "index.html" else "Ends and extremes").first
-    summary.click()
-    assert page.locator("details[open] table.plain td").first.is_visible()
+def test_everything_is_readable_without_javascript(visit: Callable[..., Page]) -> None:
+    """No dead controls, every column and row of the table there, and figures as tables."""
+    for path in ("index.html", RUN):
+        page = visit(path, java_script_enabled=False)
+        assert page.locator("button:visible, select:visible, input:visible").count() == 0, path
+    page = visit("index.html", java_script_enabled=False)
+    assert page.locator("#main .heads th:visible").count() == page.locator("#main .heads th").count() > 15
+    assert page.locator("#main tr.row:visible").count() == 6
+    page.locator("details.metrics summary").last.click()
+    assert page.locator("details.metrics").last.locator("td").first.is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -18,7 +18,8 @@ Built = Callable[[list[Record]], Path]
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".png"]
+    """Every text below a folder, but for what builds note there for themselves."""
+    paths = [path for path in folder.rglob("[!.]*") if path.is_file() and path.suffix != ".png"]
     return {str(path.relative_to(folder)): path.read_text() for path in paths if path.name != "plotly.min.js"}
 
 
@@ -140,6 +141,7 @@ def test_the_old_folder_stays_whole_when_building_fails(
         raise RuntimeError("disk full")
 
     monkeypatch.setattr(build_module, "data_json", break_down)
+    factory.save([factory.record("random", 1)], runs)
     with pytest.raises(RuntimeError):
         build(runs, out)
     assert _texts(out) == before

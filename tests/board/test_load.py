@@ -30,7 +30,8 @@ def test_good_runs_are_read_beside_a_broken_one(factory: Factory, tmp_path: Path
         ({"surprise": 1}, "surprise"),
         ({"run_id": "../../escape"}, "cannot be a file name"),
         ({"run_id": ""}, "cannot be a file name"),
-        ({"cost": {"wall_s": float("nan"), "peak_memory": 1}}, "record.cost.wall_s is not a finite number"),
+        ({"cost": {"wall_s": float("nan"), "peak_memory": 1}}, "NaN is not a number"),
+        ({"cost": {"wall_s": "nan", "peak_memory": 1}}, "record.cost.wall_s is not a finite number"),
     ],
 )
 def test_a_record_that_pages_cannot_rely_on_is_reported(

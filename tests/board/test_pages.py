@@ -110,10 +110,11 @@ def test_the_front_page_answers_the_first_questions(site: Path) -> None:
         assert expected in html, expected
 
 
-def test_a_smoke_run_is_announced_on_every_page(factory: Factory, built: Built) -> None:
-    folder = built([factory.record("random", preset="smoke")])
-    for path in folder.rglob("*.html"):
-        assert "<strong>Smoke run.</strong>" in path.read_text()
+def test_a_smoke_run_is_announced_on_every_page_with_its_figures(factory: Factory, built: Built) -> None:
+    record = factory.record("random", preset="smoke")
+    folder = built([record])
+    for name in ("index", f"runs/{record.run_id}", "methods/random"):
+        assert "<strong>Smoke run.</strong>" in (folder / f"{name}.html").read_text()
 
 
 def test_real_data_carry_no_banner(factory: Factory, built: Built) -> None:
@@ -133,7 +134,7 @@ def test_real_data_carry_no_banner(factory: Factory, built: Built) -> None:
         "weights-0",
         "2.13.0",
         "epoch 1 of 4",
-        "loss/total",
+        "Training loss",
         'src="random-segmentation-matched-0.png"',
         "https://arxiv.org/abs/2401.12345",
     ],

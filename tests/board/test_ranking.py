@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from msbench.board.across import compare, critical_difference_figure
+from msbench.board.across import compare
 from msbench.board.cells import Cell
 from msbench.board.comparability import differences, kept_apart
 from msbench.board.grouping import Board, BoardKey, group
 from msbench.board.load import Run
+from msbench.board.plots.ranks import critical_difference_figure
 from msbench.board.ranking import BoardRows, rank_notice
 from msbench.board.statistics import Span
 from msbench.board.sweep import Sweep, delta_of
@@ -210,7 +211,7 @@ def test_methods_are_compared_over_boards_by_their_ranks(factory: Factory) -> No
     assert "3 methods on 4 problems" in found.words
     view = critical_difference_figure(found, "ranks").views[0]
     assert view.numbers[0] == ["good", "1.00", "a"]
-    assert view.spec["data"][0]["error_x"]["array"] == [found.test.critical_difference / 2] * 3
+    assert view.spec["data"][0]["error_x"]["array"] == pytest.approx([found.test.critical_difference / 2] * 3, rel=1e-4)
 
 
 def test_boards_of_one_problem_count_once_and_smoke_runs_never(factory: Factory) -> None:

@@ -43,9 +43,8 @@ def mean_interval(values: Sequence[float]) -> Interval:
     """
     sample = np.asarray(values, dtype=float)
     n = len(sample)
-    quantile = float(stats.t.isf((1 - LEVEL) / 2, n - 1))
     if n < MIN_BOOTSTRAP:
-        centre, half = float(sample.mean()), quantile * float(sample.std(ddof=1)) / math.sqrt(n)
+        centre, half = float(sample.mean()), _quantile(n) * float(sample.std(ddof=1)) / math.sqrt(n)
         return Interval(centre - half, centre + half, "t")
     tail = expanded_tail(n)
     low, high = np.quantile(_weights(n) @ sample, [tail, 1 - tail])
@@ -56,6 +55,12 @@ def expanded_tail(n: int) -> float:
     """Probability left out at each end of the bootstrap distribution of `n` values."""
     quantile = stats.t.isf((1 - LEVEL) / 2, n - 1)
     return float(stats.norm.cdf(-math.sqrt(n / (n - 1)) * quantile))
+
+
+@cache
+def _quantile(n: int) -> float:
+    """Student's quantile for the mean of `n` values."""
+    return float(stats.t.isf((1 - LEVEL) / 2, n - 1))
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Publishing: records that others can check, brought together from several machines, and pages made from them."""
