@@ -86,7 +86,8 @@ class Locks:
             return None
         folder = self._folder / name
         while True:
-            folder.mkdir(exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # even with exist_ok, when it goes just after it was found
+                folder.mkdir()
             top = _top(folder)
             if top:
                 try:
