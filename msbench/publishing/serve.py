@@ -35,7 +35,7 @@ TYPES: Final = {
 class Handler(SimpleHTTPRequestHandler):
     """Files of one folder, and nothing else: no listings, no hidden files, no links that lead out of it."""
 
-    extensions_map = TYPES  # type: ignore[assignment]
+    extensions_map = TYPES
 
     def send_head(self) -> Any:
         """The file that was asked for, or an error; requests that name another host are refused."""
