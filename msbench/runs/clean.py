@@ -111,7 +111,7 @@ def published_runs(folder: Path) -> set[str]:
     """The run_ids of published records; UserError for one that cannot be read, as nobody knows what it needs."""
     if not folder.is_dir():
         raise UserError(f"--published {folder}: no such folder")
-    return {read_record(path).run_id for path in sorted(folder.rglob("*.json"))}
+    return {read_record(path).run_id for path in sorted(folder.glob("*/record.json"))}
 
 
 def _records(store: Store) -> tuple[dict[str, Record], list[str]]:

@@ -208,7 +208,8 @@ def test_a_store_in_use_is_refused(store: Store) -> None:
 
 
 def test_a_published_record_that_cannot_be_read_stops_it(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text("{", encoding="utf-8")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "record.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match="not a readable record"):
         published_runs(tmp_path)
 
@@ -218,9 +219,10 @@ def test_the_verb_says_what_goes_and_a_dry_run_touches_nothing(
 ) -> None:
     put(store, record("bad-1", status="failed"))
     put(store, record("published-1", status="failed"))
-    records = tmp_path / "leaderboard" / "records"
-    records.mkdir(parents=True)
-    write_record(record("published-1"), records / "published-1.json")
+    shelf = tmp_path / "leaderboard" / "records" / "published-1"
+    shelf.mkdir(parents=True)
+    write_record(record("published-1"), shelf / "record.json")
+    (shelf / "published.json").write_text("{}", encoding="utf-8")  # the shelf's own, no record
     monkeypatch.chdir(tmp_path)
 
     def clean(*flags: str) -> str:
