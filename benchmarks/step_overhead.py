@@ -31,9 +31,10 @@ from dataclasses import dataclass, field
 from typing import Any, Never
 
 import torch
+from samples import CLASSES, random_samples
 from torch import Tensor
 
-from msbench.api import Budget, DepthTask, Equal, Groups, NormalsTask, SegmentationTask, Step, TensorSamples, Trainer
+from msbench.api import Budget, DepthTask, Equal, Groups, NormalsTask, SegmentationTask, Step, Trainer
 from msbench.config import build_part
 from msbench.models.multitask import MultiTaskModel
 from msbench.plugins import load_plugins
@@ -70,7 +71,7 @@ LIMITS = {
     "adapmtl": 0.10,
 }
 """Greatest share of the plain step."""
-CLASSES, SAMPLES = 13, 10**9
+SAMPLES = 10**9
 LEARNING_RATE = 1e-4
 
 
@@ -216,18 +217,6 @@ def naive_loop(weights: list[Tensor], threshold: float = 1e-6) -> None:
         for channel in range(weight.shape[1]):
             norm = weight[:, channel].norm()
             weight[:, channel] *= (1 - t / norm).clamp_min(0)
-
-
-def random_samples(count: int, size: int) -> TensorSamples:
-    """Random images and labels."""
-    shape = (count, size, size)
-    target = {
-        "segmentation": torch.randint(0, CLASSES, shape),
-        "depth": 1 + torch.rand(shape),
-        "normals": torch.nn.functional.normalize(torch.randn(count, 3, size, size), dim=1),
-    }
-    image = torch.randint(0, 255, (count, 3, size, size), dtype=torch.uint8)
-    return TensorSamples(image, target, dict.fromkeys(target, torch.ones(shape, dtype=torch.bool)))
 
 
 def _none(name: str) -> Never:

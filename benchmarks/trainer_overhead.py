@@ -5,7 +5,7 @@ from the same weights on the same random data (no mirroring), with the same loss
 
     msbench  trainer.train: stream, allowance, losses, balancer, backward, optimizer, history, validation when due
     bare     the least that trains: permuted indices, forward, losses, their sum, backward, optimizer
-    LibMTL   the shape of LibMTL's Trainer.train, written here since it is not installed: forward, each task's loss into
+    LibMTL   the shape of LibMTL's Trainer.train, written here, not LibMTL itself: forward, each task's loss into
              one vector of losses and into a meter (a number, so that the loop waits for it), equal weights, backward,
              optimizer, and each task's metrics updated on the training batch
 
@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator
 from typing import Never
 
 import torch
+from samples import CLASSES, random_samples
 from torch import Tensor, nn
 
 from msbench.api import Budget, DepthTask, Equal, Groups, NormalsTask, SegmentationTask, Task, TensorSamples, Trainer
@@ -41,7 +42,7 @@ from msbench_plugins.heads.light import LightDense
 
 LIMIT = 1.02
 """Greatest processor time of a step of msbench, in steps of the bare loop."""
-CLASSES, SAMPLES, LEARNING_RATE = 13, 10**9, 1e-3
+SAMPLES, LEARNING_RATE = 10**9, 1e-3
 TASKS: tuple[Task, ...] = (
     SegmentationTask(classes=tuple(f"class {k}" for k in range(CLASSES))),
     DepthTask(),
@@ -56,18 +57,6 @@ def network(backbone: str) -> MultiTaskModel:
     heads = {task.name: LightDense().build(built, task.channels) for task in TASKS}
     model: MultiTaskModel = MultiTaskModel(built, heads, heads).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
-
-
-def random_samples(count: int, size: int) -> TensorSamples:
-    """Random images and labels."""
-    shape = (count, size, size)
-    target = {
-        "segmentation": torch.randint(0, CLASSES, shape),
-        "depth": 1 + torch.rand(shape),
-        "normals": torch.nn.functional.normalize(torch.randn(count, 3, size, size), dim=1),
-    }
-    image = torch.randint(0, 255, (count, 3, size, size), dtype=torch.uint8)
-    return TensorSamples(image, target, dict.fromkeys(target, torch.ones(shape, dtype=torch.bool)))
 
 
 def trainer(model: MultiTaskModel, data: TensorSamples, batch: int) -> Trainer:

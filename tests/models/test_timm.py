@@ -121,3 +121,12 @@ def test_the_short_form_of_the_model_flag(plugins: Plugins) -> None:
 def test_wrong_short_forms_get_one_clear_line(plugins: Plugins, model: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         asked(plugins, model)
+
+
+def test_a_network_that_timm_refuses_without_a_word_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(timm, "create_model", refuse)
+    with pytest.raises(UserError, match="test_resnet: timm gives no feature maps of it: AssertionError"):
+        Timm(model="test_resnet").build()

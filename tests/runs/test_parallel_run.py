@@ -20,6 +20,7 @@ from msbench.runs.parallel import Prefixed
 from msbench.runs.record import Record, read_record
 from msbench.runs.sharing import sharing
 from tests.conftest import msbench
+from tests.runs.processes import workers
 from tests.runs.scripted import planned
 
 PLUGINS = Path(__file__).with_name("rank_plugins.py")
@@ -31,19 +32,6 @@ def found(folder: Path) -> dict[str, tuple[Path, Record]]:
     """Folder and record of each run of a store, by sparsifier."""
     records = [(path.parent, read_record(path)) for path in (folder / "results" / "runs").glob("*/record.json")]
     return {record.sparsifier.name: (place, record) for place, record in records}
-
-
-def alive(folder: Path) -> list[str]:
-    """Command lines of live processes that have to do with a folder."""
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if "msbench.runs.worker" in line and str(folder) in line:
-            lines.append(line)
-    return lines
 
 
 @pytest.mark.long
@@ -69,7 +57,7 @@ def test_two_processes_make_the_run_that_one_makes(tmp_path: Path, cache: Path) 
         assert {path.name for path in other_place.iterdir()} == {path.name for path in place.iterdir()}
     masks = [load_file(runs["one_shot_magnitude"][0] / "mask.safetensors") for runs in (one, two)]
     assert all(torch.equal(masks[0][name], masks[1][name]) for name in masks[0])
-    assert not alive(tmp_path)
+    assert not workers(tmp_path)
 
 
 @pytest.mark.long
@@ -86,7 +74,7 @@ def test_a_process_that_fails_ends_the_run_with_its_reason(tmp_path: Path, cache
     for name, (status, reason) in expected.items():
         assert runs[name].status == status, f"{name}: {runs[name].reason}"
         assert reason in runs[name].reason
-    assert not alive(tmp_path)
+    assert not workers(tmp_path)
 
 
 @pytest.mark.long
@@ -96,9 +84,9 @@ def test_a_run_that_takes_too_long_ends_in_all_its_processes(tmp_path: Path, cac
     _, record = found(tmp_path)["stuck"]
     assert (record.status, record.reason) == ("timeout", "stopped after 40 s")
     deadline = time.monotonic() + 5
-    while alive(tmp_path) and time.monotonic() < deadline:
+    while workers(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not alive(tmp_path)
+    assert not workers(tmp_path)
 
 
 def test_several_processes_make_another_run_and_one_does_not(plugins: Plugins, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from msbench.runs.record import Record, read_record
 from msbench.runs.store import Store
 from msbench.selection import every
 from tests.conftest import msbench
+from tests.runs.processes import workers
 
 BAD = Path(__file__).parent / "bad_plugins.py"
 FILES = {"config.yaml", "record.json", "history.parquet", "model.safetensors", "log.txt", "samples.png"}
@@ -182,19 +183,6 @@ def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path, cache: Path) -> No
     found = records(tmp_path)
     assert (found["sleeps"].status, found["sleeps"].reason) == ("timeout", "stopped after 30 s")
     assert found["dense"].status == "ok"
-
-
-def workers(folder: Path) -> list[str]:
-    """Command lines of live worker processes of a store."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if "msbench.runs.worker" in line and str(folder) in line:
-            found.append(line)
-    return found
 
 
 def test_an_interrupted_command_leaves_no_failure_behind(tmp_path: Path, cache: Path) -> None:

@@ -57,8 +57,9 @@ class Timm(FileBackbone):
         options = {} if self.output_stride == 32 else {"output_stride": self.output_stride}
         try:
             network = timm.create_model(self.model, pretrained=False, features_only=True, **options)
-        except (RuntimeError, NotImplementedError, TypeError, AssertionError, AttributeError) as error:
-            raise UserError(f"{where}: timm gives no feature maps of it: {str(error).splitlines()[0]}") from error
+        except (RuntimeError, TypeError, AssertionError, AttributeError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[0]  # a bare assertion says nothing
+            raise UserError(f"{where}: timm gives no feature maps of it: {why}") from error
         strides = network.feature_info.reduction()
         if max(strides) > self.output_stride:
             raise UserError(f"{where}: timm cannot hold it at output stride {self.output_stride}, only {max(strides)}")
