@@ -137,9 +137,7 @@ def peaks(plugins: Plugins, record: Record, folder: Path, request: Request, whic
     for device, batch, dtype in _choices(request):
         peak = None
         if device == "cpu" or torch.cuda.is_available():
-            with contextlib.suppress(
-                RuntimeError
-            ):  # a dtype that does not run: timing it says so
+            with contextlib.suppress(RuntimeError):  # a dtype that does not run: timing it says so
                 placed = copy.deepcopy(network).to(device, DTYPES[dtype])
                 peak = peak_forward_bytes(placed, _image(record, request, batch).to(device, DTYPES[dtype]))
         found.append(peak)
