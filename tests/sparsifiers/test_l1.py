@@ -42,7 +42,7 @@ def test_it_learns_steering_reaches_the_region_of_the_target_and_settling_meets_
     make_trainer: Make, metric: str, target: float
 ) -> None:
     trainer = make_trainer(samples=800, lr=1e-2, target=target)
-    L1(prox_metric=metric).sparsify(trainer)  # type: ignore[arg-type]
+    L1(prox_metric=metric, sparse_share=0.7).sparsify(trainer)  # type: ignore[arg-type]
     assert trainer.natural is not None
     assert abs(trainer.natural - target) < 0.2
     assert trainer.evaluate().score(trainer.loss_floor) < 0.6
@@ -78,7 +78,7 @@ def test_it_finds_a_level_of_its_own_that_grows_with_lambda(make_trainer: Make, 
     for factor in (0.3, 1.0, 3.0):
         trainer = make_trainer(samples=320)
         lam = factor * {"euclidean": 0.3, "adaptive": 1e-3}[metric]
-        L1(prox_metric=metric, lam=lam).sparsify(trainer)  # type: ignore[arg-type]
+        L1(prox_metric=metric, lam=lam, sparse_share=0.7).sparsify(trainer)  # type: ignore[arg-type]
         assert trainer.natural == pytest.approx(trainer.sparsity(structured=False))
         levels.append(trainer.natural)
     assert levels[0] < levels[1] - 0.05

@@ -40,8 +40,8 @@ class GroupLasso(Sparsifier):
         rate. None takes the metric's default (1 euclidean, 100 adaptive: an RMS above 0.1 at the default λ).
     sparse_share: share of the allowance with the proximal step; the rest fine-tunes with the mask held.
     steer: under a budget, move log λ by this much a step times the distance to a target that rises linearly over
-        the first half of the sparse steps (groups die late and together, so a target at full height from the start
-        overshoots to an empty network); 0 holds λ.
+        the sparse steps (groups die late and together, so a target at full height from the start overshoots to an
+        empty network); 0 holds λ.
     """
 
     name: ClassVar[str] = "group_lasso"
@@ -55,7 +55,7 @@ class GroupLasso(Sparsifier):
     prox_metric: Literal["euclidean", "adaptive"] = "euclidean"
     lam: Annotated[float, Gt(0)] | None = None
     gamma: Annotated[float, Gt(0)] | None = None
-    sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.7
+    sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.3
     steer: Annotated[float, Interval(ge=0, le=1)] = 0.1
 
     def __post_init__(self) -> None:

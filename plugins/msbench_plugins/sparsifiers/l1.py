@@ -28,7 +28,7 @@ class L1(Sparsifier):
     lam: λ, and where steering starts; None takes the metric's default (0.3 euclidean, 1e-3 adaptive).
     sparse_share: share of the allowance with the proximal step; the rest fine-tunes with the mask held.
     steer: under a budget, move log λ by this much a step times the distance to a target that rises linearly over
-        the first half of the sparse steps; 0 holds λ.
+        the sparse steps; 0 holds λ.
     """
 
     name: ClassVar[str] = "l1"
@@ -42,7 +42,7 @@ class L1(Sparsifier):
     )
     prox_metric: Literal["euclidean", "adaptive"] = "euclidean"
     lam: Annotated[float, Gt(0)] | None = None
-    sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.7
+    sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.3
     steer: Annotated[float, Interval(ge=0, le=1)] = 0.1
 
     def sparsify(self, trainer: Trainer) -> None:

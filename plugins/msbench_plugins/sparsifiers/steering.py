@@ -16,9 +16,8 @@ Prox = Callable[[float, float], object]
 class Steering(Stateful):
     """Moves log λ, while training, by `gain` a step times the distance to the target.
 
-    The target rises linearly over the first half of the `share` of the allowance that is trained with the penalty:
-    groups die late and together, so a target at full height from the start overshoots to an empty network. Under a
-    natural budget, or with a gain of 0, λ stays.
+    The target rises linearly over the first `share` of the allowance: weights die late and together, so that a target
+    at full height from the start overshoots to an empty network. Under a natural budget, or with a gain of 0, λ stays.
     """
 
     changes = ("lam",)
@@ -32,7 +31,7 @@ class Steering(Stateful):
         self.trainer.log("sparsity", sparsity)
         target = self.trainer.budget.target
         if target is not None:
-            wanted = target * min(1.0, 2 * self.trainer.allowance.progress / self.share)
+            wanted = target * min(1.0, self.trainer.allowance.progress / self.share)
             self.lam *= math.exp(self.gain * (wanted - sparsity))
 
 
