@@ -33,7 +33,7 @@ class BatchNormSlimming(Sparsifier):
     update: Literal["prox", "subgradient"] = "prox"
     lam: Annotated[float, Gt(0)] = 0.3
     criterion: CriterionName = "bn_scale"
-    sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.6
+    sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.3
 
     def sparsify(self, trainer: Trainer) -> None:
         scales = batch_norm_scales(trainer)

@@ -31,7 +31,7 @@ class GroupNorm(Sparsifier):
     alpha: Annotated[float, Ge(0)] = 4.0
     strength: Annotated[float, Gt(0)] = 1.0
     criterion: CriterionName = "magnitude"
-    sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.6
+    sparse_share: Annotated[float, Interval(gt=0, lt=1)] = 0.3
 
     def sparsify(self, trainer: Trainer) -> None:
         trainer.train(share=self.sparse_share, after_step=lambda step: self.shrink(trainer, step), state=())

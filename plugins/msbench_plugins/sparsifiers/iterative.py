@@ -34,7 +34,7 @@ class Iterative(Sparsifier):
     criterion: CriterionName = "magnitude"
     structured: bool = True
     init: Init = "dense"
-    dense_share: Annotated[float, Interval(ge=0, lt=1)] = 0.5
+    dense_share: Annotated[float, Interval(ge=0, lt=1)] = 0.2
     rounds: Annotated[int, Ge(1)] = 5
 
     def plain_share(self) -> float:
