@@ -26,13 +26,15 @@ def run(
     overrides: Sequence[str] = (),
     plugins: Sequence[str | type] = (),
     results: Path | None = None,
+    force: bool = False,
 ) -> Outcome:
     """Run sparsifiers under one budget and build the leaderboard; what is in the store is not run again.
 
     sparsifiers: names as `-s` takes them, or classes defined at the top of a file; none with the preset of a paper's
     table (`papers/NAME`), which names its own. budget: `matched` (the default), `natural` or a share. plugins:
-    further classes, files or modules that hold datasets, backbones and so on. overrides: `key=value`. Raises
-    UserError on bad input.
+    further classes, files or modules that hold datasets, backbones and so on. overrides: `key=value`. force: run
+    again what was asked for and is in the store; the old result stands until the new one is finished. Raises UserError
+    on bad input.
     """
     classes = [cls for cls in sparsifiers if isinstance(cls, type)]
     sources = [source_of(item) if isinstance(item, type) else item for item in [*plugins, *classes]]
@@ -60,4 +62,5 @@ def run(
         sources=sources,
         display=display,
         progress=display.preparing,
+        force=force,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.resources
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,15 @@ from typing import Final
 
 from filelock import FileLock
 
-from msbench.board.export import board_files, data_json, schema_json
+from msbench.board.export import board_files, data_json, record_lines, schema_json
 from msbench.board.ledger import LEDGER, Writer, package_version, read_ledger
 from msbench.board.library.datasets import dataset_pictures
 from msbench.board.library.shelf import Library
-from msbench.board.load import Loaded, Run, load
-from msbench.board.page import digest
+from msbench.board.load import Loaded, load
 from msbench.board.pages import pages
-from msbench.board.render import make_environment, render_all
+from msbench.board.pictures import write_pictures
+from msbench.board.plots.files import write_figures
+from msbench.board.render import make_environment, rendering
 from msbench.board.site import Site
 from msbench.errors import UserError
 
@@ -42,12 +43,13 @@ def build(runs: Path, out: Path, library: Library | None = None) -> Path:
     return build_site(runs, out, library).index
 
 
-def build_site(runs: Path, out: Path, library: Library | None = None) -> Built:
+def build_site(runs: Path, out: Path, library: Library | None = None, *, figures: bool = False) -> Built:
     """Read `runs/*/record.json` and write the leaderboard to the folder `out`.
 
     The folder is written beside `out` and renamed into place: until then the old one stays, whole. Files whose
     contents cannot have changed are taken over from it. Unreadable records are listed on the index and stop nothing.
-    Raises UserError when `out` holds something else.
+    figures: with those of boards as PDF, a third of a second each; the others are taken over.
+    Raises UserError when `out` holds something else, and for figures without matplotlib.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(out.with_name(f".{out.name}.lock")):
@@ -56,32 +58,35 @@ def build_site(runs: Path, out: Path, library: Library | None = None) -> Built:
         fresh = out.with_name(f".{out.name}.building")
         shutil.rmtree(fresh, ignore_errors=True)
         try:
-            loaded, made = _write(runs, out, fresh, library or Library())
+            loaded, made = _write(runs, out, fresh, library or Library(), figures)
             _swap(fresh, out)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return Built(out / "index.html", loaded, tuple(made))
 
 
-def _write(runs: Path, old: Path, fresh: Path, library: Library) -> tuple[Loaded, list[str]]:
+def _write(runs: Path, old: Path, fresh: Path, library: Library, figures: bool) -> tuple[Loaded, list[str]]:
     before = read_ledger(old)
     writer = Writer(fresh, old, before)
     with _kept() as keep:
         loaded = load(runs, frozenset(before.records))
         keep()
-        site = Site(loaded, package_version("msbench"), library)
+        site = Site(loaded, package_version("msbench"), library, dict(before.lines), figures)
         changed = [page for page in pages(site) if not writer.take(page.path, page.digest)]
-        render_all([(page, writer.place(page.path)) for page in changed], make_environment(site.version))
+        with rendering([(page, writer.place(page.path)) for page in changed], make_environment(site.version)):
+            _write_downloads(site, writer)
         for page in changed:
             writer.note(page.path, page.digest)
-        _write_downloads(site, writer)
-    for run in loaded.runs:
-        if any(name == "samples.png" for name, _, _ in run.files):
-            writer.copy(f"runs/{run.run_id}.png", run.folder / "samples.png")
-    for name, source in dataset_pictures(site).items():
-        writer.copy(name, source)
+        if figures:
+            write_figures(site, writer)
+    sampled = [run for run in loaded.runs if any(name == "samples.png" for name, _, _ in run.files)]
+    predictions = {f"runs/{run.run_id}.webp": run.folder / "samples.png" for run in sampled}
+    write_pictures(writer, predictions | dataset_pictures(site))
     _copy_assets(writer)
-    writer.finish(sorted({run.sha256 for one in loaded.runs for run in _each(one)}))
+    records = [run.sha256 for run in (*loaded.runs, *(other for run in loaded.runs for other in run.elsewhere))]
+    writer.finish(
+        records, {key: site.lines[key] for board in site.boards if (key := site.digest_of(board)) in site.lines}
+    )
     return loaded, writer.made
 
 
@@ -93,9 +98,14 @@ def _write_downloads(site: Site, writer: Writer) -> None:
             site.digest_of(board),
             lambda board=board: board_files(site.rows(board)),  # type: ignore[misc]
         )
-    everything = digest([[board.slug, site.digest_of(board)] for board in site.boards], site.problems_digest)
-    writer.text(_DATA, everything, lambda: data_json(site.loaded, site.boards, site.version))
+    writer.text(_DATA, site.digest, lambda: data_json(site, _known_lines(writer)))
     writer.text("data.schema.json", "", schema_json)
+
+
+def _known_lines(writer: Writer) -> Mapping[str, str]:
+    """Lines of the old data.json, by the digests of the record files that they were made from."""
+    digests, lines = writer.before.records, record_lines(writer.old_text(_DATA))
+    return dict(zip(digests, lines, strict=True)) if len(digests) == len(lines) else {}
 
 
 def _copy_assets(writer: Writer) -> None:
@@ -104,11 +114,6 @@ def _copy_assets(writer: Writer) -> None:
     for asset in (plotly, *sorted(own, key=lambda asset: asset.name)):
         with importlib.resources.as_file(asset) as source:
             writer.copy(f"assets/{source.name}", source)
-
-
-def _each(run: Run) -> Iterator[Run]:
-    yield run
-    yield from run.elsewhere
 
 
 @contextmanager

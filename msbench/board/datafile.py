@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from msbench.board.grouping import Board
-from msbench.board.load import Loaded
+from msbench.board.load import Run
+from msbench.board.site import Site
 from msbench.runs.record import SCHEMA_VERSION, Record
 
 DATA_VERSION: Final = 1
@@ -43,22 +43,50 @@ class DataFile(_Part):
     record_schema_version: int = SCHEMA_VERSION
     msbench: str = Field(description="Version of msbench that wrote the file; empty when it was not installed.")
     boards: list[BoardEntry]
-    records: list[Record]
     unreadable: list[UnreadableEntry]
+    records: list[Record] = Field(description="One record a run: the one that boards and pages show.")
+    elsewhere: list[Record] = Field(
+        description="The same runs on other machines: each has the run_id of one of `records`."
+    )
 
 
-def data_json(loaded: Loaded, boards: Sequence[Board], version: str) -> str:
-    """Every record, which board it is on, and what could not be read."""
-    data = DataFile(
-        msbench=version,
+def data_json(site: Site, known: Mapping[str, str]) -> str:
+    """Every record on a line of its own, which board it is on, and what could not be read.
+
+    known: lines that need not be made again, by the digest of the record's file; see `record_lines`.
+    """
+    runs = site.loaded.runs
+    front = DataFile(
+        msbench=site.version,
         boards=[
             BoardEntry(slug=board.slug, title=board.title, runs=[run.run_id for run in board.everything])
-            for board in boards
+            for board in site.boards
         ],
-        records=[run.record for run in loaded.runs],
-        unreadable=[UnreadableEntry(folder=item.folder, reason=item.reason) for item in loaded.unreadable],
-    )
-    return data.model_dump_json() + "\n"
+        unreadable=[UnreadableEntry(folder=item.folder, reason=item.reason) for item in site.loaded.unreadable],
+        records=[],
+        elsewhere=[],
+    ).model_dump_json(exclude={"records", "elsewhere"})
+    records = [_line(run, known) for run in runs]
+    elsewhere = [_line(other, known) for run in runs for other in run.elsewhere]
+    return "".join((front[:-1], *_listed("records", records), *_listed("elsewhere", elsewhere), "}\n"))
+
+
+def record_lines(text: str) -> list[str]:
+    """The records of a data.json as they stand there, those from elsewhere last."""
+    return [line.removesuffix(",") for line in text.split("\n")[1:] if line.startswith("{")]
+
+
+def _line(run: Run, known: Mapping[str, str]) -> str:
+    return known.get(run.sha256) or run.record.model_dump_json()
+
+
+def _listed(name: str, lines: Sequence[str]) -> Iterator[str]:
+    """A list of JSON texts as a member of an object that has others before it, in parts to be joined."""
+    yield f',"{name}":['
+    for number, line in enumerate(lines):
+        yield ",\n" if number else "\n"
+        yield line
+    yield "\n]" if lines else "]"
 
 
 def schema_json() -> str:

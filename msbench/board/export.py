@@ -8,13 +8,13 @@ import json
 from typing import Any
 
 from msbench.board.bibtex import board_bibtex
-from msbench.board.datafile import DATA_VERSION, data_json, schema_json
+from msbench.board.datafile import DATA_VERSION, data_json, record_lines, schema_json
 from msbench.board.latex import board_latex
 from msbench.board.ranking import BoardRows
 from msbench.board.rows import Row, status_of
 from msbench.board.statistics import Summary
 
-__all__ = ["DATA_VERSION", "board_csv", "board_files", "data_json", "schema_json"]
+__all__ = ["DATA_VERSION", "board_csv", "board_files", "data_json", "record_lines", "schema_json"]
 
 
 def board_files(data: BoardRows) -> dict[str, str]:

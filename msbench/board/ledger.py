@@ -16,11 +16,13 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import msbench
-from msbench.runs.strict_json import JsonError, read_json
 
 LEDGER: Final = ".pages.json"
 _PACKAGES: Final = ("msbench", "jinja2", "pydantic")
-_SOURCES: Final = ("board/**/*.*", "papers/**/*.py", "runs/record.py", "runs/migrations.py", "runs/strict_json.py")
+_SOURCES: Final = (
+    *("board/**/*.*", "papers/**/*.py", "runs/measurement.py", "runs/record.py", "runs/migrations.py"),
+    "runs/strict_json.py",
+)
 _LARGEST: Final = 256 * 1024 * 1024
 
 
@@ -35,7 +37,10 @@ class Entry(BaseModel):
 
 
 class Ledger(BaseModel):
-    """made_by: the code that made the folder. records: SHA-256 of record files found valid. files: by path."""
+    """made_by: the code that made the folder. records: SHA-256 of record files found valid, in data.json's order.
+
+    files: by path.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -44,14 +49,17 @@ class Ledger(BaseModel):
     files: dict[str, Entry] = Field(default_factory=dict)
     groups: dict[str, list[str]] = Field(default_factory=dict)
     """Files that are made together, by the group's name: their paths."""
+    lines: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """What `Site.lines` knew of the boards that are there."""
 
 
 def read_ledger(folder: Path) -> Ledger:
     """The ledger of a folder; an empty one where there is none, it is damaged, or other code made it."""
     made_by = fingerprint()
     try:
-        found = Ledger.model_validate(read_json(folder / LEDGER, _LARGEST))
-    except (OSError, JsonError, ValidationError):
+        with open(folder / LEDGER, "rb") as file:
+            found = Ledger.model_validate_json(file.read(_LARGEST))  # cut where it is larger: then it is no JSON
+    except (OSError, ValidationError):
         return Ledger(made_by=made_by)
     return found if found.made_by == made_by else Ledger(made_by=made_by)
 
@@ -101,8 +109,8 @@ class Writer:
         if not self.take(path, digest):
             self._write(path, digest, make())
 
-    def texts(self, group: str, digest: str, make: Callable[[], Mapping[str, str]]) -> None:
-        """Text files that are made together from what has this digest; by path."""
+    def texts(self, group: str, digest: str, make: Callable[[], Mapping[str, str | bytes]]) -> None:
+        """Files that are made together from what has this digest; by path."""
         paths = self.before.groups.get(group, [])
         taken = [self.take(path, digest) for path in paths]
         if not taken or not all(taken):
@@ -120,9 +128,9 @@ class Writer:
             shutil.copyfile(source, self.place(path))
             self.note(path, digest)
 
-    def finish(self, records: list[str]) -> None:
+    def finish(self, records: list[str], lines: dict[str, dict[str, str]]) -> None:
         """Write the ledger: from here on the folder is whole."""
-        self.ledger.records = records
+        self.ledger.records, self.ledger.lines = records, lines
         (self.folder / LEDGER).write_text(self.ledger.model_dump_json(), encoding="utf-8")
 
     def take(self, path: str, digest: str) -> bool:
@@ -138,10 +146,15 @@ class Writer:
         self.ledger.files[path] = entry
         return True
 
-    def _write(self, path: str, digest: str, content: str) -> None:
+    def old_text(self, path: str) -> str:
+        """A text file of the old folder; empty where it is not there as it was written."""
+        entry, there = self.before.files.get(path), self.old / path
+        return there.read_text(encoding="utf-8") if entry and _is_as_written(str(there), entry) else ""
+
+    def _write(self, path: str, digest: str, content: str | bytes) -> None:
         place = Path(self.place(path))
         place.unlink(missing_ok=True)  # a link to the old folder's file must not be written through
-        place.write_text(content, encoding="utf-8")
+        place.write_bytes(content.encode() if isinstance(content, str) else content)
         self.note(path, digest)
 
     def note(self, path: str, digest: str) -> None:

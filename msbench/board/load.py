@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from msbench.board.inert import line
 from msbench.board.machine import Machine
 from msbench.board.run_files import stamps
-from msbench.board.verified import Verified, read_verified
+from msbench.board.verified import VERIFIED, Verified, read_verified
 from msbench.errors import UserError
 from msbench.runs.record import SCHEMA_VERSION, Record, parse_record
 from msbench.runs.strict_json import LARGEST, JsonError, parse_json
@@ -127,23 +127,25 @@ def read_run(folder: Path, known: Container[str] = frozenset()) -> Run:
     try:
         if stat.S_ISLNK(os.lstat(folder).st_mode) or not stat.S_ISREG(os.lstat(path).st_mode):
             raise UserError(f"{path}: is a link, or no file; copy the run itself there")
-        with open(path, "rb") as file:
-            raw = file.read(LARGEST + 1)
+        raw = _raw(path)
         sha256 = hashlib.sha256(raw).hexdigest()
         record = _known(raw) if sha256 in known else None
         if record is None:
-            record = parse_record(_plain(raw), str(path))
+            record = parse_record(parse_json(raw), str(path))
             _check(record)
+        run = Run(record, folder, sha256)
+        named = any(name == VERIFIED for name, _, _ in run.files)
     except (OSError, JsonError) as error:
         words = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise UserError(f"{path}: not a readable record ({words}); remove its folder and run again") from error
-    return Run(record, folder, sha256, read_verified(folder, record.run_id, sha256))
+    return replace(run, verified=read_verified(folder, run.run_id, sha256)) if named else run
 
 
-def _plain(raw: bytes) -> Any:
-    if len(raw) > LARGEST:
-        raise JsonError(f"larger than {LARGEST:,} bytes")
-    return parse_json(raw)
+def _raw(path: Path) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST:
+            raise JsonError(f"larger than {LARGEST:,} bytes")
+        return file.readall()
 
 
 def _known(raw: bytes) -> Record | None:
@@ -162,6 +164,8 @@ def _check(record: Record) -> None:
     for name, run_id in _others(record).items():
         if not _FILE_NAME.fullmatch(run_id):
             raise UserError(f"{name} {run_id[:80]!r} cannot be a run's name; remove its folder and run again")
+    if place := _misshapen(record):
+        raise UserError(f"{place}; remove its folder and run again")
     for name, part in free_parts(record).items():
         if _deeper(part, MAX_DEPTH):
             raise UserError(f"{name} is nested more than {MAX_DEPTH} levels deep; remove its folder and run again")
@@ -176,6 +180,15 @@ def _check(record: Record) -> None:
     where = _too_long(values, "record") if size > MAX_TEXT else ""
     if where:
         raise UserError(f"{where[:200]} has more than {MAX_TEXT:,} characters; remove its folder and run again")
+
+
+def _misshapen(record: Record) -> str:
+    """The first list that has not as many numbers as pages take from it, and how many it must have."""
+    if record.dataset and len(record.dataset.image) != 3:
+        return "dataset.image needs 3 numbers: channels, height, width"
+    channels = record.sparsity.channels if record.sparsity else {}
+    wrong = next((layer for layer, counts in channels.items() if len(counts) != 2), None)
+    return "" if wrong is None else f"sparsity.channels.{wrong[:80]} needs 2 numbers: channels kept, and of how many"
 
 
 def _others(record: Record) -> dict[str, str]:

@@ -21,7 +21,12 @@ class Machine:
     @classmethod
     def of(cls, record: Record) -> Machine:
         """The machine of a record's environment."""
-        return cls(_name(record.environment.get("cpu")), _name(record.environment.get("gpu")))
+        return cls.in_environment(record.environment)
+
+    @classmethod
+    def in_environment(cls, environment: Mapping[str, Any]) -> Machine:
+        """The machine that an environment describes."""
+        return cls(_name(environment.get("cpu")), _name(environment.get("gpu")))
 
     @property
     def name(self) -> str:

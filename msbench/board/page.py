@@ -6,6 +6,9 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
+
+_JSON: Final = json.JSONEncoder(sort_keys=True, default=str)
 
 
 @dataclass(frozen=True)
@@ -29,4 +32,4 @@ class Page:
 
 def digest(*parts: object) -> str:
     """A digest of what a page is made from: equal parts, equal digest. Parts are JSON, or have a text of their own."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(_JSON.encode(parts).encode()).hexdigest()

@@ -11,6 +11,7 @@ from msbench.board.library.pages import library_pages
 from msbench.board.load import Run
 from msbench.board.page import Page, digest
 from msbench.board.plots import board_figures, overview_figures
+from msbench.board.plots.files import OVERVIEW, folder_of
 from msbench.board.ranking import rank_notice
 from msbench.board.run_page import RunPage, same_row
 from msbench.board.site import Site
@@ -36,7 +37,7 @@ def board_pages(site: Site) -> Iterator[Page]:
             path,
             "board.html",
             lambda board=board, single=single: board_context(site, board, single),  # type: ignore[misc]
-            digest(single, site.digest_of(board), site.problems_digest if single else ""),
+            digest(single, site.digest_of(board), site.figures, site.problems_digest if single else ""),
         )
 
 
@@ -44,7 +45,8 @@ def overview_pages(site: Site) -> Iterator[Page]:
     """The index over several boards, or over none."""
     if len(site.boards) != 1:
         boards = [(board.title, site.digest_of(board)) for board in site.boards]
-        yield Page("index.html", "overview.html", lambda: overview_context(site), digest(boards, site.problems_digest))
+        shown = digest(boards, site.figures, site.problems_digest)
+        yield Page("index.html", "overview.html", lambda: overview_context(site), shown)
 
 
 def run_pages(site: Site) -> Iterator[Page]:
@@ -59,10 +61,11 @@ def run_pages(site: Site) -> Iterator[Page]:
             digest(
                 run.digest,
                 run.files,
+                [other.files for other in run.elsewhere],
                 [dense.digest, dense.files] if dense else [],
                 site.href(board),
                 board and board.title,
-                [[other.run_id, other.record.status] for other in seeds],
+                [[other.run_id, other.record.seed, other.record.status, other.finished] for other in seeds],
             ),
         )
 
@@ -78,6 +81,7 @@ def board_context(site: Site, board: Board, single: bool) -> dict[str, object]:
         "table": main_table(data),
         "details": detail_tables(data),
         "figures": board_figures(data),
+        "pdf": folder_of(board) if site.figures else "",
         "sweep": sweep,
         "sweep_table": sweep.table(data),
         "notice": rank_notice(data),
@@ -101,6 +105,7 @@ def overview_context(site: Site) -> dict[str, object]:
             for data in rows
         ],
         "comparisons": overview_figures(comparisons),
+        "pdf": OVERVIEW if site.figures else "",
         "notice": notice,
         **site.problems,
     }

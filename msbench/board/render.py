@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from msbench.board.inert import inert
 from msbench.board.page import Page
 from msbench.board.summary import warnings
 
-SHARE: Final = 16
+SHARE: Final = 4
 """Pages that are worth a process: those of a method or a board take a tenth of a second each."""
 
 
@@ -25,10 +26,12 @@ def render(page: Page, environment: Environment) -> str:
     return inert(environment.get_template(page.template).render(root=page.root, **page.context()))
 
 
-def render_all(wanted: Sequence[tuple[Page, str]], environment: Environment) -> None:
-    """Write every page to its file; many of them by a process for each processor."""
+@contextmanager
+def rendering(wanted: Sequence[tuple[Page, str]], environment: Environment) -> Iterator[None]:
+    """Write every page to its file; many of them by a process for each processor, while the `with` block runs."""
     workers = min(processors(), len(wanted) // SHARE)
     if workers < 2 or "fork" not in multiprocessing.get_all_start_methods():
+        yield
         _render_some(wanted, environment)
         return
     context = multiprocessing.get_context("fork")  # what pages are made from is shared, not sent
@@ -36,8 +39,11 @@ def render_all(wanted: Sequence[tuple[Page, str]], environment: Environment) -> 
     processes = [context.Process(target=_render_some, args=(share, environment)) for share in shares]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.join()
     for process, share in zip(processes, shares, strict=True):
         if process.exitcode != 0:
             _render_some(share, environment)  # once more in this process, which raises what went wrong

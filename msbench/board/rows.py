@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -20,6 +20,9 @@ from msbench.runs.record import (
     SparsifierPart,
     SpeedupPart,
 )
+
+_BudgetKey = tuple[str, float | None] | None
+"""Mode and target of a budget; None where a run failed before it had one."""
 
 
 @dataclass(frozen=True, order=True)
@@ -71,8 +74,9 @@ class Row:
     dense: Mapping[str, Run]
     reference: bool = False
     """Whether other rows' target is what this row achieved."""
+    _metrics: dict[tuple[str, str], Summary | None] = field(default_factory=dict, init=False, repr=False)
 
-    @property
+    @cached_property
     def sparsifier(self) -> SparsifierPart:
         return self.runs[0].record.sparsifier
 
@@ -104,7 +108,10 @@ class Row:
 
     def metric(self, task: str, metric: str) -> Summary | None:
         """A test metric over seeds."""
-        return self.summary(lambda run: _value(run, task, metric))
+        key = (task, metric)
+        if key not in self._metrics:
+            self._metrics[key] = self.summary(lambda run: _value(run, task, metric))
+        return self._metrics[key]
 
     def change(self, task: str, metric: str) -> Summary | None:
         """Percent change of a test metric against the dense run of the same seed; positive is better."""
@@ -118,16 +125,16 @@ class Row:
         """Δ_T of one task over seeds, in percent."""
         return self.summary(lambda run: run.record.delta.per_task.get(task) if run.record.delta else None)
 
-    @property
+    @cached_property
     def delta_mean(self) -> Summary | None:
         return self.summary(lambda run: run.record.delta.mean if run.record.delta else None)
 
-    @property
+    @cached_property
     def achieved(self) -> Summary | None:
         """Achieved sparsity in [0, 1]."""
         return self.summary(lambda run: run.record.budget.achieved if run.record.budget else None)
 
-    @property
+    @cached_property
     def proven(self) -> bool:
         """Whether every finished run's small network was shown equal to its masked one."""
         return bool(self.finished) and all(run.record.proof and run.record.proof.equal for run in self.finished)
@@ -191,10 +198,10 @@ def metric_specs(board: Board) -> dict[str, dict[str, MetricValue]]:
     specs: dict[str, dict[str, MetricValue]] = {task.name: {} for task in board.tasks}
     for run in board.everything:
         for task in board.tasks:
-            known = run.record.metrics.get(task.name, {})
-            names = sorted(known, key=lambda name: name != task.headline)
-            for name in names:
-                specs[task.name].setdefault(name, known[name])
+            known, found = run.record.metrics.get(task.name, {}), specs[task.name]
+            if known.keys() - found.keys():
+                for name in sorted(known, key=lambda name: name != task.headline):
+                    found.setdefault(name, known[name])
     return specs
 
 
@@ -210,10 +217,10 @@ def build_rows(board: Board) -> list[Row]:
     """Every row but the dense control, best Δ_T first."""
     references = {run.record.budget.reference for run in board.runs if run.record.budget}
     dense = {run.run_id: run for run in board.dense}
-    by_method: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    by_method: dict[tuple[str, ...], dict[_BudgetKey, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in board.runs:
         sparsifier = run.record.sparsifier
-        method = canonical([sparsifier.name, sparsifier.plugin, sparsifier.version, sparsifier.params])
+        method = (sparsifier.name, sparsifier.plugin, sparsifier.version, canonical(sparsifier.params))
         by_method[method][_budget_key(run, references)].append(run)
 
     rows = []
@@ -237,19 +244,19 @@ def status_of(row: Row) -> tuple[Literal["good", "bad", "warn"], str]:
     return ("warn" if row.finished else "bad"), ", ".join(parts)
 
 
-def _budget_key(run: Run, references: set[str | None]) -> str:
+def _budget_key(run: Run, references: set[str | None]) -> _BudgetKey:
     budget = run.record.budget
     if budget is None:
-        return ""
+        return None
     if run.run_id in references or budget.mode == "matched":
-        return "matched"
-    return canonical([budget.mode, budget.asked])
+        return "matched", None
+    return budget.mode, budget.asked
 
 
-def _adopt_unbudgeted(by_budget: dict[str, list[Run]]) -> None:
+def _adopt_unbudgeted(by_budget: dict[_BudgetKey, list[Run]]) -> None:
     """Runs that failed before their budget was known join their method's only other row."""
-    if "" in by_budget and len(by_budget) == 2:
-        orphans = by_budget.pop("")
+    if None in by_budget and len(by_budget) == 2:
+        orphans = by_budget.pop(None)
         next(iter(by_budget.values())).extend(orphans)
 
 

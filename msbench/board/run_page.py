@@ -8,17 +8,18 @@ from functools import cached_property
 from typing import Any
 
 from msbench.board import text
-from msbench.board.cells import device_name
 from msbench.board.columns import constant_note
 from msbench.board.curves import notice
 from msbench.board.grouping import Board, canonical
 from msbench.board.library.catalogue import package_of
 from msbench.board.library.names import dataset_href, method_href, method_of, plugin_href
 from msbench.board.load import Run
+from msbench.board.measured import TITLES, later_gaps, later_rows, read_measurements, timing_row
 from msbench.board.plots import Figure, run_figures
 from msbench.board.rows import relative_change
 from msbench.board.run_files import RunFile, configuration, log_tail, run_files
-from msbench.runs.record import LatencyPart, MetricValue, Record
+from msbench.runs.measurement import Measurement
+from msbench.runs.record import MetricValue, Record
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,26 @@ class RunPage:
         proof, speedup = self.record.proof, self.record.speedup
         if not (proof and proof.equal and speedup):
             return []
-        return [_latency(kind, part) for kind, part in speedup.measured.items() if part]
+        return [timing_row(kind, part) for kind, part in speedup.measured.items() if part]
+
+    @property
+    def latency_titles(self) -> tuple[str, ...]:
+        return TITLES
+
+    @cached_property
+    def later(self) -> list[list[str]]:
+        """Each latency that `msbench measure` found later, here or on another machine, and when."""
+        return later_rows(self._measured_later)
+
+    @property
+    def later_gaps(self) -> list[str]:
+        """What it could not measure."""
+        return later_gaps(self._measured_later)
+
+    @cached_property
+    def _measured_later(self) -> list[Measurement]:
+        runs = (self.run, *self.run.elsewhere)
+        return [found for run in runs for found in read_measurements(run.folder, run.record)]
 
     @property
     def made_with(self) -> list[tuple[str, str]]:
@@ -201,7 +221,7 @@ class RunPage:
             unit=spec.unit,
             test=text.number(test.value, decimals) if test else text.GAP,
             validation=text.number(validation.value, decimals) if validation else text.GAP,
-            constant=constant_note(spec, decimals) or text.GAP,
+            constant=constant_note(spec, decimals).removeprefix("constant ") or text.GAP,
             change=f"{text.signed(change)}{text.THIN}%" if change is not None else text.GAP,
             in_delta=spec.in_delta,
         )
@@ -229,25 +249,6 @@ def _row_key(record: Record) -> str:
             [record.preset, sorted(task.name for task in record.tasks), record.allowance and record.allowance.samples],
         ]
     )
-
-
-def _latency(kind: str, part: LatencyPart) -> list[str]:
-    interval = f" [{text.times(part.low)}, {text.times(part.high)}]" if part.low and part.high else ""
-    noise = "; ".join(part.why) or ("noisy" if part.noisy else "no")
-    return [
-        f"{device_name(kind)}, {part.device}" if part.device != kind else device_name(kind),
-        text.times(part.ratio) + interval,
-        f"{text.times(part.q25)}{text.GAP}{text.times(part.q75)}",
-        text.milliseconds(part.dense_s),
-        text.milliseconds(part.compact_s),
-        text.count(part.rounds),
-        text.count(part.batch),
-        "×".join(map(str, part.size)),
-        part.dtype,
-        text.count(part.threads),
-        part.mode,
-        noise,
-    ]
 
 
 def _flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:

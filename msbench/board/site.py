@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,6 +20,10 @@ class Site:
     loaded: Loaded
     version: str
     library: Library = field(default_factory=Library)
+    lines: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By the digest of a board: digests of its lines on the methods' pages, by method; some from an earlier build."""
+    figures: bool = False
+    """Whether the figures of boards lie beside their pages as PDF."""
     _rows: dict[Board, BoardRows] = field(default_factory=dict, init=False, repr=False)
     _digests: dict[Board, str] = field(default_factory=dict, init=False, repr=False)
 
@@ -36,6 +40,11 @@ class Site:
     def unplaced(self) -> list[Run]:
         """Runs that stopped too early to say which board is theirs."""
         return self.grouped[1]
+
+    @cached_property
+    def newest(self) -> Sequence[Run]:
+        """Every run, newest first."""
+        return sorted(self.loaded.runs, key=lambda run: run.record.created, reverse=True)
 
     @cached_property
     def runs(self) -> Mapping[str, Run]:
@@ -59,6 +68,11 @@ class Site:
     def href(self, board: Board | None) -> str:
         """Where a board's page lies: a single board is the index, and so is no board."""
         return "index.html" if board is None or len(self.boards) == 1 else f"boards/{board.slug}.html"
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of everything that was loaded, in its order."""
+        return digest([run.digest for run in self.loaded.runs], self.problems_digest)
 
     def digest_of(self, board: Board) -> str:
         """A digest of all runs of a board: a page that shows nothing else need not be rendered while it stays."""

@@ -26,6 +26,7 @@ def build(
     results: o.Results = None,
     records: lo.Records = None,
     out: lo.Out = None,
+    figures: lo.Figures = False,
     plugin: o.PluginSources = None,
 ) -> None:
     """Build the pages from every record in the store, or in a folder of published records.
@@ -35,7 +36,7 @@ def build(
     from msbench.board.build import build_site
 
     source = lo.source_of(results, records, out)
-    built = build_site(source.runs, source.out, source.library(plugin))
+    built = build_site(source.runs, source.out, source.library(plugin), figures=figures)
     typer.echo(f"Leaderboard: {built.index.resolve()}")
 
 

@@ -20,6 +20,10 @@ Out = Annotated[
     Path | None,
     typer.Option("-o", "--out", help="Folder to write. [RESULTS/leaderboard, or site beside the folder of records]"),
 ]
+Figures = Annotated[
+    bool,
+    typer.Option("--figures", help="With the boards' figures as PDF, a third of a second each (needs msbench[pdf])."),
+]
 To = Annotated[Path, typer.Option(help="The public folder: records/ is committed, site/ is built from it.")]
 
 

@@ -26,6 +26,7 @@ def publish(
         False, "--verified-only", help="Only runs that `msbench results verify` found nothing wrong with."
     ),
     no_pictures: bool = typer.Option(False, "--no-pictures", help="Without pictures of predictions, 0.3 MB a run."),
+    figures: lo.Figures = False,
     results: o.Results = None,
     plugin: o.PluginSources = None,
 ) -> None:
@@ -51,7 +52,7 @@ def publish(
     folder = PublicFolder(to)
     found = copy(store, chosen, folder, verified_only=verified_only, pictures=not no_pictures)
     _say(found)
-    _build(folder.records, folder.site, plugin)
+    _build(folder.records, folder.site, plugin, figures)
     raise typer.Exit(1 if any(item.kind in BAD for item in found) else 0)
 
 
@@ -60,6 +61,7 @@ def merge(
         ..., metavar="SOURCE...", help="Folders of runs or records, or archives of them (.zip, .tar.gz, .tgz)."
     ),
     to: lo.To = PUBLIC,
+    figures: lo.Figures = False,
     plugin: o.PluginSources = None,
 ) -> None:
     """Bring records of several machines together in the public folder, and build its pages.
@@ -80,7 +82,7 @@ def merge(
         _say(one.records)
         for why in one.passed_over:
             typer.echo(line(f"not read: {why}"))
-    _build(folder.records, folder.site, plugin)
+    _build(folder.records, folder.site, plugin, figures)
     raise typer.Exit(0 if all(one.good for one in merged) else 1)
 
 
@@ -120,9 +122,9 @@ def _say(found: Iterable[Shelved]) -> None:
     typer.echo(", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing")
 
 
-def _build(records: Path, site: Path, plugin: list[str] | None) -> None:
+def _build(records: Path, site: Path, plugin: list[str] | None, figures: bool) -> None:
     from msbench.board.build import build_site
 
     source = lo.source_of(None, records, site)
-    built = build_site(source.runs, source.out, source.library(plugin))
+    built = build_site(source.runs, source.out, source.library(plugin), figures=figures)
     typer.echo(f"Leaderboard: {built.index.resolve()}")

@@ -10,6 +10,7 @@ import typer
 from msbench.cli import options as o
 
 if TYPE_CHECKING:
+    from msbench.data.dataset import Dataset
     from msbench.runs.plan import PlannedRun
     from msbench.runs.record import Record
     from msbench.runs.why import Reason
@@ -66,7 +67,7 @@ def why(
 def _reasons(store: Any, flags: dict[str, Any]) -> list[Reason]:
     from msbench.runs.why import explain
 
-    return [explain(store, planned) for planned in _planned(store, flags)]
+    return [explain(store, planned, dataset) for planned, dataset in _planned(store, flags)]
 
 
 def _of_run(store: Any, run: str, plugins: list[str]) -> Reason:
@@ -83,9 +84,9 @@ def _of_run(store: Any, run: str, plugins: list[str]) -> Reason:
             f"{run_id}: its command loads plugins; if you trust them add --plugin {' --plugin '.join(untold)}"
         )
     flags["plugin"] = plugins
-    for planned in _planned(store, flags):
+    for planned, dataset in _planned(store, flags):
         if _same(planned, record):
-            return compare(store, planned, run_id)
+            return compare(store, planned, run_id, dataset)
     raise UserError(f"{run_id}: its command no longer makes a run of {record.sparsifier.name}: {record.command}")
 
 
@@ -119,9 +120,11 @@ def typed(command: str) -> dict[str, Any]:
         raise UserError(f"not a command that makes a run: {command[:200]!r}") from error
 
 
-def _planned(store: Any, flags: dict[str, Any]) -> list[PlannedRun]:
+def _planned(store: Any, flags: dict[str, Any]) -> list[tuple[PlannedRun, Dataset]]:
+    """The runs of a request, each with its dataset."""
     from msbench.plugins import load_plugins
     from msbench.request import make_request
+    from msbench.runs.build import build_dataset
     from msbench.runs.plan import make_plan
     from msbench.runs.store import default_cache
 
@@ -139,4 +142,5 @@ def _planned(store: Any, flags: dict[str, Any]) -> list[PlannedRun]:
         sources=sources,
         overrides=flags["overrides"] or [],
     )
-    return make_plan(plugins, asked.experiments, store, default_cache(), asked.command)
+    plan = make_plan(plugins, asked.experiments, store, default_cache(), asked.command)
+    return [(run, build_dataset(plugins, run.config.data)) for run in plan]

@@ -117,7 +117,10 @@ class Packed:
             {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
             for prefix in ("target.", "valid.")
         )
-        return TensorSamples(arrays["image"], target, valid)
+        try:
+            return TensorSamples(arrays["image"], target, valid)
+        except (KeyError, ValueError, TypeError) as error:
+            raise _damaged(self.folder, f"the arrays of {part!r} do not belong together") from error
 
     def verify(self, progress: Progress) -> list[str]:
         """The arrays whose bytes are no longer those that were written."""

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from msbench.publishing.published import FILES, LARGEST
+from msbench.runs.measurement import FOLDER
 
 SUFFIXES: Final = (".zip", ".tar.gz", ".tgz")
 MEMBERS: Final = 200_000
@@ -48,14 +49,17 @@ def unpack(archive: Path, folder: Path) -> list[str]:
     try:
         for name, regular, stream in members:
             path = PurePosixPath(name)
-            if path.name not in FILES:
+            measured = path.parent.name == FOLDER and path.suffix == ".json" and path.name not in FILES  # in a store
+            if path.name not in FILES and not measured:
                 continue
-            wrong = _objection(path, regular)
+            owner = path.parent.parent if measured else path.parent
+            wrong = _objection(path, owner, regular)
             if wrong or stream is None:
                 passed_over.append(f"{name[:200]}: {wrong or 'cannot be read'}")
                 continue
-            home = folder / f"{numbers.setdefault(path.parent, len(numbers)):06}" / _folder_name(path.parent.name)
-            total += _copy(stream, home / path.name, name)
+            home = folder / f"{numbers.setdefault(owner, len(numbers)):06}" / _folder_name(owner.name)
+            place = home / FOLDER / _folder_name(path.name) if measured else home / path.name
+            total += _copy(stream, place, name)
             if total > TOTAL:
                 raise ArchiveError(f"more than {TOTAL // 2**30} GiB unpacked")
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, OSError, RuntimeError) as bad:
@@ -64,12 +68,12 @@ def unpack(archive: Path, folder: Path) -> list[str]:
     return [*passed_over[:LISTED], *([f"and {rest} more"] if rest > 0 else [])]
 
 
-def _objection(path: PurePosixPath, regular: bool) -> str:
+def _objection(path: PurePosixPath, owner: PurePosixPath, regular: bool) -> str:
     if path.is_absolute() or ".." in path.parts or "\\" in str(path):
         return "its name leads out of the archive"
     if not regular:
         return "is a link or a device"
-    return "" if path.parent.name else "lies in no folder"
+    return "" if owner.name else "lies in no folder"
 
 
 def _folder_name(name: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from msbench.board.load import FINISHED, Run
-from msbench.runs.record import MetricValue, Record
+from msbench.board.measured import timings
+from msbench.runs.measurement import Measurement
+from msbench.runs.record import LatencyPart, MetricValue, Record
 
 _DIGEST_LENGTH = 12
 _ROUNDING = 1e-6
@@ -93,10 +95,21 @@ def _ratios(record: Record) -> Iterator[str]:
     if speedup:
         yield from _ratio("speedup.macs", speedup.macs, speedup.dense_macs, speedup.compact_macs)
         for device, found in speedup.measured.items():
-            if found and not (found.ratio > 0 and found.dense_s > 0 and found.compact_s > 0 and found.rounds > 0):
-                yield f"speedup.measured.{device}: times, ratio and rounds must be positive"
-            elif found and not 0.5 < found.ratio * found.compact_s / found.dense_s < 2:
-                yield f"speedup.measured.{device}: ratio {found.ratio:g} is not that of its times"
+            if found:
+                yield from _timing(f"speedup.measured.{device}", found)
+
+
+def measurement_objections(measurements: Iterable[Measurement]) -> list[str]:
+    """Each thing that later measurements of a run claim and that cannot be."""
+    found = ((f"measurement of {one.created[:40]}", part) for one in measurements for _, part in timings(one))
+    return [wrong for where, part in found for wrong in _timing(where, part)]
+
+
+def _timing(where: str, part: LatencyPart) -> Iterator[str]:
+    if not (part.ratio > 0 and part.dense_s > 0 and part.compact_s > 0 and part.rounds > 0):
+        yield f"{where}: times, ratio and rounds must be positive"
+    elif not 0.5 < part.ratio * part.compact_s / part.dense_s < 2:
+        yield f"{where}: ratio {part.ratio:g} is not that of its times"
 
 
 def _ratio(name: str, ratio: float, dense: int, compact: int) -> Iterator[str]:

@@ -10,13 +10,17 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from msbench.board.load import RECORD, Run, read_run
+from msbench.board.measured import MEASUREMENTS, is_of, parse_measurements
 from msbench.board.verified import VERIFIED
 from msbench.errors import UserError
-from msbench.publishing.checks import objections
+from msbench.publishing.checks import measurement_objections, objections
+from msbench.runs.places import placeless
 from msbench.runs.strict_json import JsonError, read_json
 
 MANIFEST: Final = "published.json"
-FILES: Final = {RECORD: b"{", "history.parquet": b"PAR1", "samples.png": b"\x89PNG\r\n\x1a\n", VERIFIED: b"{"}
+FILES: Final = {
+    RECORD: b"{", "history.parquet": b"PAR1", "samples.png": b"\x89PNG\r\n\x1a\n", VERIFIED: b"{", MEASUREMENTS: b"[",
+}  # fmt: skip
 """What is published of a run, and how such a file begins. Weights never are."""
 LARGEST: Final = 16 * 2**20
 """Bytes of one published file."""
@@ -77,7 +81,22 @@ def check_folder(folder: Path) -> tuple[Run | None, list[str]]:
     present = sorted(path.name for path in folder.iterdir())
     found += [f"{name} does not belong here" for name in present if name not in (*FILES, MANIFEST)]
     found += [objection for name in FILES if name in present for objection in file_objections(folder / name)]
+    if placeless(run.record) != run.record:
+        found.append("the record holds paths of the machine that made it; publish or merge it again")
+    if MEASUREMENTS in present:
+        found += _later_objections(folder / MEASUREMENTS, run)
     return run, [*found, *_manifest_objections(folder, run, set(present) & set(FILES))]
+
+
+def _later_objections(path: Path, run: Run) -> list[str]:
+    try:
+        found = parse_measurements(path)
+    except (OSError, JsonError, ValidationError) as error:
+        return [f"{path.name} is not readable ({str(error).splitlines()[0]})"]
+    wrong = measurement_objections(found)
+    if not all(is_of(one, run.record) for one in found):
+        wrong.append(f"{path.name} holds a measurement of another run or of other weights")
+    return wrong
 
 
 def _manifest_objections(folder: Path, run: Run, present: set[str]) -> list[str]:

@@ -26,7 +26,9 @@ TYPES: Final = {
     ".tex": "text/plain; charset=utf-8",
     ".bib": "text/plain; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".pdf": "application/pdf",
     ".png": "image/png",
+    ".webp": "image/webp",
     "": "application/octet-stream",
 }
 """File ending to MIME type, whatever the system's own table says."""

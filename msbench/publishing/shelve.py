@@ -12,12 +12,14 @@ from filelock import FileLock
 
 from msbench.board.inert import line
 from msbench.board.load import RECORD, Run, read_run
-from msbench.board.verified import VERIFIED
+from msbench.board.measured import MEASUREMENTS
 from msbench.errors import UserError
-from msbench.publishing.checks import objections
-from msbench.publishing.published import FILES, MANIFEST, file_objections, manifest_of, names_of
+from msbench.publishing.checks import measurement_objections, objections
+from msbench.publishing.contents import Contents, contents, later_of, together
+from msbench.publishing.published import MANIFEST, file_objections, manifest_of, names_of
+from msbench.runs.places import placeless
 
-Kind = Literal["added", "another machine", "verified", "unchanged", "conflict", "refused"]
+Kind = Literal["added", "another machine", "verified", "updated", "unchanged", "conflict", "refused"]
 BAD: Final = ("conflict", "refused")
 SHOWN_DIFFERENCES: Final = 3
 
@@ -49,8 +51,9 @@ def _shelve(folder: Path, records: Path, pictures: bool) -> Shelved:
         run = read_run(folder)
     except UserError as error:
         return Shelved(folder.name, "refused", str(error).removeprefix(f"{folder / RECORD}: "))
-    files = {name: folder / name for name in wanted(run, pictures) if (folder / name).exists()}
-    found = [*objections(run), *(wrong for path in files.values() for wrong in file_objections(path))]
+    files = contents(run, pictures)
+    found = [*objections(run), *(wrong for name in files for wrong in _file_objections(folder / name))]
+    found += measurement_objections(later_of(run))
     if found:
         return Shelved(run.run_id, "refused", "; ".join(found[:SHOWN_DIFFERENCES]))
     own, other = (records / name for name in names_of(run))
@@ -60,17 +63,15 @@ def _shelve(folder: Path, records: Path, pictures: bool) -> Shelved:
             if known is None:
                 return Shelved(run.run_id, "conflict", f"{place} cannot be read; remove it")
             if known.machine == run.machine:
-                return _meet(run, files, known)
+                return _meet(run, known, pictures)
     place = other if own.exists() else own
     _write(run, files, place)
     return Shelved(run.run_id, "another machine" if place is other else "added", run.machine.name)
 
 
-def wanted(run: Run, pictures: bool) -> list[str]:
-    """Names of the files that are published: no pictures of data that may not be passed on."""
-    pictures = pictures and run.record.dataset is not None and run.record.dataset.synthetic
-    names = [name for name in FILES if name != "samples.png" or pictures]
-    return names if run.verified else [name for name in names if name != VERIFIED]
+def _file_objections(path: Path) -> list[str]:
+    """Why a run's file may not be published; what publishing itself writes is not among them."""
+    return [] if path.name == MEASUREMENTS else file_objections(path)
 
 
 def _among(place: Path) -> Run | None:
@@ -80,17 +81,22 @@ def _among(place: Path) -> Run | None:
         return None
 
 
-def _meet(run: Run, files: Mapping[str, Path], known: Run) -> Shelved:
+def _meet(run: Run, known: Run, pictures: bool) -> Shelved:
     """The same run of the same machine is there: the same record stays, another one is a conflict."""
-    different = list(differences(known.record.model_dump(), run.record.model_dump()))
+    ours, theirs = placeless(known.record), placeless(run.record)
+    different = list(differences(ours.model_dump(), theirs.model_dump()))
     if different:
         shown = "; ".join(different[:SHOWN_DIFFERENCES])
         more = f" and {len(different) - SHOWN_DIFFERENCES} more" if len(different) > SHOWN_DIFFERENCES else ""
         return Shelved(run.run_id, "conflict", f"there with other figures: {shown}{more}; remove one of the two")
-    if run.verified and not known.verified:
-        _write(run, files, known.folder)
+    newly_verified = run.verified is not None and known.verified is None
+    measured_again = len(later_of(run, known)) > len(later_of(known))
+    if not (newly_verified or measured_again or ours != known.record):
+        return Shelved(run.run_id, "unchanged")
+    _write(run, together(run, known, pictures), known.folder)
+    if newly_verified:
         return Shelved(run.run_id, "verified")
-    return Shelved(run.run_id, "unchanged")
+    return Shelved(run.run_id, "updated", "measured again" if measured_again else "without the paths of its machine")
 
 
 def differences(first: Any, second: Any, where: str = "") -> Iterable[str]:
@@ -103,13 +109,16 @@ def differences(first: Any, second: Any, where: str = "") -> Iterable[str]:
         yield f"{where} {str(first)[:40]} against {str(second)[:40]}"
 
 
-def _write(run: Run, files: Mapping[str, Path], place: Path) -> None:
+def _write(run: Run, files: Contents, place: Path) -> None:
     """Write a published folder aside and rename it into place."""
     aside = place.with_name(f".{place.name}.writing")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    for name, path in files.items():
-        shutil.copyfile(path, aside / name)
+    for name, content in files.items():
+        if isinstance(content, bytes):
+            (aside / name).write_bytes(content)
+        else:
+            shutil.copyfile(content, aside / name)
     copied = {name: aside / name for name in files}
     (aside / MANIFEST).write_text(manifest_of(run, copied), encoding="utf-8")
     shutil.rmtree(place, ignore_errors=True)

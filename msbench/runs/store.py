@@ -177,8 +177,11 @@ class Store:
         return any((folder / name).is_file() for folder in (self.folder(run_id), self.staged(run_id)))
 
     def ids(self) -> list[str]:
-        """Every finished run, by name."""
-        return sorted(path.parent.name for path in self.runs.glob("*/record.json"))
+        """Every finished run, by name; UserError where the store cannot be looked into."""
+        try:
+            return sorted(path.parent.name for path in self.runs.glob("*/record.json"))
+        except OSError as error:
+            raise UserError(f"--results {str(self.root)[:200]}: {error.strerror}; name another folder") from error
 
     def resolve(self, prefix: str) -> str:
         """The one run whose id starts with `prefix` or contains it; UserError otherwise."""

@@ -17,6 +17,7 @@ from msbench.runs.checks import ELSEWHERE, FASTER, run_checks
 from msbench.runs.comparing import Check, record_differences
 from msbench.runs.finish import PROOF_TOLERANCE
 from msbench.runs.identity import read_identity
+from msbench.runs.places import restored
 from msbench.runs.provenance import identity_digest
 from msbench.runs.record import Record, read_record
 from msbench.runs.reloaded import Reloaded, as_in_runs, config_of
@@ -68,6 +69,8 @@ def verify(
         raise UserError(f"{folder} is a link: nothing is written where it leads; copy the run itself")
     file = copy if copy is not None else folder / "record.json"
     record = read_record(file)
+    if copy is not None:
+        record = restored(record, read_record(folder / "record.json"))  # what was published names no paths
     if not record.metrics or not (folder / WEIGHTS).is_file():
         raise UserError(f"{run_id}: nothing to verify: it ended as {record.status} and left no network")
     with as_in_runs(config_of(record).engine.threads):

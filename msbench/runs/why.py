@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from msbench.config import RunConfig
+from msbench.data.dataset import Dataset
+from msbench.runs.data_changes import changed_data
 from msbench.runs.identity import read_identity
 from msbench.runs.plan import PlannedRun
 from msbench.runs.provenance import MADE
@@ -46,21 +48,30 @@ class Reason:
         return [first, *(f"  {change}" for change in self.changes)]
 
 
-def compare(store: Store, planned: PlannedRun, stored: str) -> Reason:
-    """A planned run against one stored run."""
+def compare(store: Store, planned: PlannedRun, stored: str, dataset: Dataset | None = None) -> Reason:
+    """A planned run against one stored run. dataset: that of the planned run, whose files are named where they changed.
+
+    Raises UserError where the stored run's identity, or the data, cannot be read.
+    """
     record = store.find(stored)
     assert record is not None
-    changes = () if stored == planned.run_id else tuple(_changes(_identity_of(store, record, planned), planned))
-    return Reason(planned.run_id, stored, record.status, changes)
+    if stored == planned.run_id:
+        return Reason(planned.run_id, stored, record.status, ())
+    then = _identity_of(store, record, planned)
+    changes = list(_changes(then, planned))
+    if dataset is not None and MADE in then and then["data"] != planned.identity["data"]:
+        changes += changed_data(dataset, record.dataset, then[MADE]["at"])
+    return Reason(planned.run_id, stored, record.status, tuple(changes))
 
 
-def explain(store: Store, planned: PlannedRun) -> Reason:
+def explain(store: Store, planned: PlannedRun, dataset: Dataset | None = None) -> Reason:
     """A planned run against itself in the store, else against the stored run of its name that differs in least."""
     if store.find(planned.run_id) is not None:
         return compare(store, planned, planned.run_id)
     name = planned.run_id.rpartition("-")[0]
     alike = [compare(store, planned, run_id) for run_id in store.ids() if run_id.rpartition("-")[0] == name]
-    return min(alike, key=lambda reason: len(reason.changes), default=Reason(planned.run_id, None, "", ()))
+    nearest = min(alike, key=lambda reason: len(reason.changes), default=Reason(planned.run_id, None, "", ()))
+    return nearest if nearest.stored is None else compare(store, planned, nearest.stored, dataset)
 
 
 def _identity_of(store: Store, record: Record, planned: PlannedRun) -> dict[str, Any]:

@@ -19,7 +19,7 @@ Built = Callable[[list[Record]], Path]
 
 def _texts(folder: Path) -> dict[str, str]:
     """Every text below a folder, but for what builds note there for themselves."""
-    paths = [path for path in folder.rglob("[!.]*") if path.is_file() and path.suffix != ".png"]
+    paths = [path for path in folder.rglob("[!.]*") if path.is_file() and path.suffix != ".webp"]
     return {str(path.relative_to(folder)): path.read_text() for path in paths if path.name != "plotly.min.js"}
 
 

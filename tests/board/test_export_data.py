@@ -8,9 +8,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from msbench.board.datafile import DATA_VERSION
+from msbench.board.build import build
+from msbench.board.datafile import DATA_VERSION, DataFile, record_lines
 from msbench.board.facets import anchor_of, command_of, facets
 from msbench.board.rows import Row
+from msbench.runs.record import Record, write_record
 from tests.board.conftest import Factory
 from tests.board.test_export_latex import rows_of
 
@@ -48,6 +50,42 @@ def test_every_board_has_its_downloads(site: Path) -> None:
     names = {path.parent.name: path.stem for path in site.rglob("*") if path.suffix in (".csv", ".tex", ".bib")}
     assert set(names) == {"csv", "latex", "bibtex"}
     assert len(set(names.values())) == 1
+
+
+def test_the_same_run_on_other_machines_is_in_data_json_and_its_schema(factory: Factory, tmp_path: Path) -> None:
+    run, other = factory.record("random"), factory.record("snip")
+    slow = run.model_copy(update={"environment": {"cpu": {"model": "Slow CPU"}}})
+    runs = factory.save([run, other], tmp_path / "runs")
+    (runs / "second").mkdir()
+    write_record(slow, runs / "second" / "record.json")
+    site = build(runs, tmp_path / "site").parent
+    data, schema = json.loads((site / "data.json").read_text()), _schema(site)
+    jsonschema.validate(data, schema)
+    assert DataFile.model_validate(data).elsewhere == [slow]
+    assert DataFile.model_validate(data).records == [run, other]
+    assert "other machines" in schema["properties"]["elsewhere"]["description"]
+
+
+def test_every_record_of_data_json_has_a_line_of_its_own(site: Path) -> None:
+    text = (site / "data.json").read_text()
+    assert [json.loads(line) for line in record_lines(text)] == json.loads(text)["records"]
+
+
+def test_lines_of_the_old_data_json_are_copied_and_only_while_the_file_is_as_written(
+    factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, out = factory.save([factory.record("random")], tmp_path / "runs"), tmp_path / "site"
+    build(runs, out)
+    made: list[str] = []
+    dump = Record.model_dump_json
+    monkeypatch.setattr(Record, "model_dump_json", lambda record: made.append(record.run_id) or dump(record))
+    factory.save([factory.record("snip")], runs)
+    build(runs, out)
+    assert made == ["snip-segmentation-matched-0"]
+    (out / "data.json").write_text((out / "data.json").read_text().replace("msbench run", "msbench RUN"))
+    build(runs, out)
+    assert "msbench RUN" not in (out / "data.json").read_text()
+    assert len(made) == 3
 
 
 def _row(commands: list[str]) -> Row:

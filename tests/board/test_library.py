@@ -146,8 +146,8 @@ def test_a_datasets_page_has_sizes_fingerprint_classes_and_the_floor(full: Path)
         "Synthetic data.", "mIoU ↑, % 8.100", "absolute error ↓, m 0.9400",
     ):  # fmt: skip
         assert expected in text, expected
-    assert 'src="../datasets/rooms-data-1.png"' in page.read_text()
-    assert (full / "datasets" / "rooms-data-1.png").is_file()
+    assert 'src="../datasets/rooms-data-1.webp"' in page.read_text()
+    assert (full / "datasets" / "rooms-data-1.webp").is_file()
 
 
 def test_pictures_of_real_data_stay_away_unless_they_are_allowed(factory: Factory, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_pictures_of_real_data_stay_away_unless_they_are_allowed(factory: Factor
     for allowed in (True, False):
         library = Library(sheets=place, real_images=allowed)
         folder = build(runs, tmp_path / f"site-{allowed}", library).parent
-        assert (folder / "datasets" / "rooms-data-1.png").exists() is allowed
+        assert (folder / "datasets" / "rooms-data-1.webp").exists() is allowed
         page = words(folder / "datasets" / "rooms.html")
         assert ("Pictures of real data are not on these pages" in page) is not allowed
 

@@ -23,6 +23,18 @@ def test_good_runs_are_read_beside_a_broken_one(factory: Factory, tmp_path: Path
     assert [item.folder for item in loaded.unreadable] == ["broken"]
 
 
+def _dataset(**changes: object) -> dict[str, object]:
+    dataset = Factory().record("random").dataset
+    assert dataset
+    return dataset.model_dump() | changes
+
+
+def _sparsity(**changes: object) -> dict[str, object]:
+    sparsity = Factory().record("random").sparsity
+    assert sparsity
+    return sparsity.model_dump() | changes
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -30,6 +42,8 @@ def test_good_runs_are_read_beside_a_broken_one(factory: Factory, tmp_path: Path
         ({"surprise": 1}, "surprise"),
         ({"run_id": "../../escape"}, "cannot be a file name"),
         ({"run_id": ""}, "cannot be a file name"),
+        ({"dataset": _dataset(image=[3, 64])}, "dataset.image needs 3 numbers"),
+        ({"sparsity": _sparsity(channels={"conv": [3]})}, "sparsity.channels.conv needs 2 numbers"),
         ({"cost": {"wall_s": float("nan"), "peak_memory": 1}}, "NaN is not a number"),
         ({"cost": {"wall_s": "nan", "peak_memory": 1}}, "record.cost.wall_s is not a finite number"),
     ],

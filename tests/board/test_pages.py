@@ -135,7 +135,7 @@ def test_real_data_carry_no_banner(factory: Factory, built: Built) -> None:
         "2.13.0",
         "epoch 1 of 4",
         "Training loss",
-        'src="random-segmentation-matched-0.png"',
+        'src="random-segmentation-matched-0.webp"',
         "https://arxiv.org/abs/2401.12345",
     ],
 )

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure as Canvas
 from typer.testing import CliRunner
 
+from msbench.board.build import build_site
 from msbench.board.grouping import group
 from msbench.board.load import load
-from msbench.board.plots import Figure, board_figures, run_figures
+from msbench.board.plots import Figure, board_figures, pdf, run_figures
 from msbench.board.plots.frame import View, plotly_json
 from msbench.board.plots.pdf import _draw, _palette, write_pdfs
 from msbench.board.ranking import BoardRows
 from msbench.cli.main import app
 from msbench.errors import UserError
+from tests.board.conftest import Factory
 
 
 def view_of(trace: dict[str, object]) -> View:
@@ -79,6 +83,56 @@ def test_the_command_writes_a_folder_a_board(site: Path, tmp_path: Path, monkeyp
     result = CliRunner().invoke(app, ["leaderboard", "figures", "--results", str(site.parent), "-o", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "6 figures in " in result.output
+
+
+def test_the_command_writes_those_of_one_run(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "msbench.board.plots.pdf.write_pdfs",
+        lambda figures, folder: [asked.append(f"{folder.name}/{figure.key}") or folder for figure in figures],
+    )
+    words = ["leaderboard", "figures", "--records", str(site.parent / "runs"), "-o", str(tmp_path)]
+    name = "random-segmentation-matched-0"
+    assert CliRunner().invoke(app, [*words, "--run", name]).exit_code == 0
+    assert f"{name}/layers" in asked
+    assert all(line.startswith(f"{name}/") for line in asked)
+    result = CliRunner().invoke(app, [*words, "--run", "random"])
+    assert isinstance(result.exception, UserError)
+    assert "fits 3 runs" in str(result.exception)
+
+
+def test_pages_link_the_files_of_their_figures(
+    factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+
+    def draw(view: View, palette: object) -> bytes:
+        drawn.append(view.name)
+        return b"%PDF-"
+
+    monkeypatch.setattr(pdf, "draw_pdf", draw)
+    monkeypatch.setattr(pdf, "SHARE", 10_000)
+    runs = factory.save(factory.scene(1), tmp_path / "runs")
+    index = build_site(runs, tmp_path / "site").index
+    assert ".pdf" not in index.read_text()
+    assert not drawn
+    index = build_site(runs, tmp_path / "site", figures=True).index
+    links = re.findall(r'href="(figures/[^"]+\.pdf)"', index.read_text())
+    assert len(links) == len(set(links)) == len(drawn) > 5
+    assert all((index.parent / link).read_bytes() == b"%PDF-" for link in links)
+    assert build_site(runs, tmp_path / "site", figures=True).made == ()
+    assert len(drawn) == len(links)
+
+
+def test_processes_draw_the_same_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = {"type": "scatter", "name": "a", "mode": "markers", "x": [1], "y": [2], "meta": {"color": 0}}
+    views = [replace(view_of(trace), key=str(index), height=200 + index) for index in range(4)]
+    figure = Figure("quality", "", "", "", views)
+    one = pdf.pdf_files([figure])
+    monkeypatch.setattr(pdf, "SHARE", 1)
+    monkeypatch.setattr(pdf, "processors", lambda: 2)
+    assert pdf.pdf_files([figure]) == one
+    assert len(set(one.values())) == 4
 
 
 def test_the_command_needs_runs(tmp_path: Path) -> None:

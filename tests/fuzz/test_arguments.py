@@ -19,6 +19,7 @@ from msbench.config import Experiment
 from msbench.errors import UserError
 from msbench.experiment import experiment
 from msbench.plugins import Plugins
+from msbench.runs.record import read_record
 from msbench.selection import parse_named, split
 
 SETTINGS = """training training.lr training.samples model model.backbone model.backbone.width data data.size tasks
@@ -119,6 +120,74 @@ def test_a_run_is_looked_for_in_the_store_alone(verb: list[str], name: str, tmp_
     assert isinstance(done.exception, UserError), done.output
     assert "no run" in str(done.exception)
     assert [path.name for path in outside.iterdir()] == ["record.json"]
+
+
+VERBS = (
+    ["results", "show"],
+    ["results", "why"],
+    ["results", "verify"],
+    ["compact", "-o", "small.safetensors"],
+    ["measure"],
+)
+RECORD = Path(__file__).parents[1] / "runs" / "records" / "v2" / "matched.json"
+PIECES = st.sampled_from(
+    ["..", "/", ".", "~", "*", "runs", "outside", "record.json", ".json", "\x00", "%2e", "a", "random"]
+)
+RUNS = st.one_of(st.text(max_size=40), st.lists(PIECES, max_size=6).map("".join), st.text(min_size=250, max_size=260))
+
+
+def lies_in(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file with its date and content, and every folder."""
+    found = sorted(folder.rglob("*"))
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in found}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of one run, and the same run outside of the store, where nobody should find it."""
+    folder = tmp_path_factory.mktemp("stores")
+    run_id = read_record(RECORD).run_id
+    for place in (folder / "results" / "runs" / run_id, folder / "outside"):
+        place.mkdir(parents=True)
+        (place / "record.json").write_bytes(RECORD.read_bytes())
+    return folder
+
+
+def refused(store: Path, words: list[str]) -> None:
+    """One line, exit code 2, and nothing written anywhere."""
+    before = lies_in(store)
+    done = CliRunner().invoke(app, [*words, "--results", str(store / "results")])
+    if isinstance(done.exception, UserError):  # which main() prints as one line, with exit code 2
+        assert len(str(done.exception).splitlines()) == 1
+    else:
+        assert done.exit_code == 2, (words, done.output, done.exception)
+    assert lies_in(store) == before
+
+
+@settings(max_examples=60)
+@given(verb=st.sampled_from(VERBS), text=RUNS)
+def test_no_text_leads_out_of_the_store(verb: list[str], text: str, store: Path) -> None:
+    run_id = read_record(RECORD).run_id
+    if text not in run_id and not (text.endswith(".json") and verb[-1] == "verify"):
+        refused(store, [*verb, "--", text])
+
+
+@pytest.mark.parametrize("text", ["../outside", "../../outside", "runs/../../outside", "../outside/record"])
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_a_run_outside_of_the_store_is_not_found(verb: list[str], text: str, store: Path) -> None:
+    refused(store, [*verb, text])
+    refused(store, [*verb, str((store / text).resolve())])
+
+
+@settings(max_examples=40)
+@given(text=RUNS)
+@example(text="x" * 5000)
+@example(text="\x00")
+def test_no_text_is_a_store_or_makes_one(text: str, store: Path) -> None:
+    before = lies_in(store)
+    done = CliRunner().invoke(app, ["results", "show", "any", f"--results={text}"])
+    assert isinstance(done.exception, UserError) or done.exit_code == 2, (text, done.exception)
+    assert lies_in(store) == before
 
 
 @pytest.mark.parametrize("name", ["../rooms", "/etc/passwd", "rooms/../camvid", "a\x00b", "${oc.env:HOME}"])

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from msbench.data.arrays import TENSOR
 from msbench.data.manifest import MANIFEST, Packed
 from msbench.errors import UserError
 from msbench.runs.reloaded import load_mask, load_weights
@@ -23,7 +24,7 @@ SHARED: dict[str, Any] = {"suppress_health_check": [HealthCheck.function_scoped_
 MASK = save({"backbone.stem.conv": torch.tensor([1, 0, 1], dtype=torch.uint8)})
 NETWORK = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
 WEIGHTS = save(NETWORK.state_dict())
-ARRAY = save({"tensor": torch.zeros(2, 3, 4, 4, dtype=torch.uint8)})
+ARRAY = save({TENSOR: torch.zeros(2, 3, 4, 4, dtype=torch.uint8)})
 
 
 def one_line(error: UserError, path: Path) -> None:
@@ -104,7 +105,7 @@ def read_packed(folder: Path) -> None:
         one_line(error, folder)
 
 
-@settings(max_examples=100, **SHARED)
+@settings(max_examples=60, **SHARED)
 @given(data=st.data())
 def test_mutated_manifests(data: st.DataObject, tmp_path: Path) -> None:
     raw = data.draw(mutated(json.dumps(packed(tmp_path / "p")).encode()))
@@ -112,7 +113,7 @@ def test_mutated_manifests(data: st.DataObject, tmp_path: Path) -> None:
     read_packed(tmp_path / "p")
 
 
-@settings(max_examples=100, **SHARED)
+@settings(max_examples=60, **SHARED)
 @given(data=st.data(), name=st.sampled_from(["image", "target.depth", "valid.depth"]))
 def test_mutated_arrays_of_the_same_size(data: st.DataObject, name: str, tmp_path: Path) -> None:
     manifest = packed(tmp_path / "p")
@@ -121,6 +122,25 @@ def test_mutated_arrays_of_the_same_size(data: st.DataObject, name: str, tmp_pat
     manifest["arrays"][f"train/{name}"]["bytes"] = len(raw)
     (tmp_path / "p" / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     read_packed(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("image", torch.zeros(2, 3, 4, 4)),
+        ("image", torch.zeros(2, 3, dtype=torch.uint8)),
+        ("target.depth", torch.zeros(5, 4, 4)),
+        ("target.depth", torch.tensor(1.0)),
+        ("target.other", torch.zeros(2, 4, 4)),
+    ],
+)
+def test_arrays_that_do_not_belong_together(name: str, tensor: torch.Tensor, tmp_path: Path) -> None:
+    manifest, raw = packed(tmp_path / "p"), save({TENSOR: tensor})
+    (tmp_path / "p" / "train" / f"{name}.safetensors").write_bytes(raw)
+    manifest["arrays"][f"train/{name}"] = {"bytes": len(raw), "sha256": "0" * 64}
+    (tmp_path / "p" / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(UserError, match="the arrays of 'train' do not belong together"):
+        Packed.open(tmp_path / "p").samples("train")
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/x", "train/../../outside", "train/a\x00b", "", "nowhere/image"])

@@ -72,7 +72,7 @@ LAYERS = {
 """Package to what of msbench it may import, apart from what everything may."""
 ANYONE = {"errors", "_torchvision", "hookspecs"}
 NARROW = {
-    "board": {"msbench.runs.record", "msbench.runs.strict_json"},
+    "board": {"msbench.runs.record", "msbench.runs.strict_json", "msbench.runs.measurement"},
     "sparsity": {"msbench.training.trainer"},  # for type checking only: a criterion is given a trainer
 }
 """Single modules beyond that."""

@@ -82,6 +82,6 @@ def test_the_page_has_the_papers_shape_and_says_what_cannot_be_compared(page: st
     assert "diff +9.50" in text
     assert "depth is relative there | and not here" in text
     assert "Smoke run." in text
-    assert "magnitude, with normals: what is missing" in text
+    assert "What is missing, row by row: 1 magnitude, with normals" in text
     assert "not run" in text
     assert re.search(r'<a href="../runs/[^"]+" aria-label="Run with seed 0">0</a>', page)

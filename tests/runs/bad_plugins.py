@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from typing import ClassVar
@@ -52,7 +53,19 @@ class Exits(Sparsifier):
     name: ClassVar[str] = "exits"
 
     def sparsify(self, trainer: Trainer) -> None:
+        print("the last words of exits", flush=True)
         os._exit(7)
+
+
+@dataclass
+class OutOfMemory(Sparsifier):
+    """Is killed as a system kills what has taken all memory."""
+
+    name: ClassVar[str] = "out_of_memory"
+
+    def sparsify(self, trainer: Trainer) -> None:
+        print("the last words of out_of_memory", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass
@@ -64,6 +77,19 @@ class Diverges(Sparsifier):
     def sparsify(self, trainer: Trainer) -> None:
         with torch.no_grad():
             next(trainer.model.heads.parameters()).fill_(float("inf"))
+        trainer.train()
+
+
+@dataclass
+class NotANumber(Sparsifier):
+    """Makes the loss something that is no number."""
+
+    name: ClassVar[str] = "not_a_number"
+
+    def sparsify(self, trainer: Trainer) -> None:
+        trainer.train(share=0.1)
+        with torch.no_grad():
+            next(trainer.model.backbone.parameters()).fill_(float("nan"))
         trainer.train()
 
 
@@ -91,7 +117,7 @@ class OutOfScope(Sparsifier):
 
 @dataclass
 class Sleeps(Sparsifier):
-    """Never ends."""
+    """Waits for nothing."""
 
     name: ClassVar[str] = "sleeps"
 
@@ -99,6 +125,19 @@ class Sleeps(Sparsifier):
         time.sleep(600)
 
 
+@dataclass
+class Loops(Sparsifier):
+    """Never ends, and never waits."""
+
+    name: ClassVar[str] = "loops"
+
+    def sparsify(self, trainer: Trainer) -> None:
+        print("the last words of loops", flush=True)
+        while True:
+            pass
+
+
 @hookimpl
 def msbench_sparsifiers() -> list[type[Sparsifier]]:
-    return [Overspends, TouchesGlobal, Raises, Exits, Diverges, Misses, OutOfScope, Sleeps]
+    ends = [Exits, OutOfMemory, Sleeps, Loops]
+    return [Overspends, TouchesGlobal, Raises, Diverges, NotANumber, Misses, OutOfScope, *ends]

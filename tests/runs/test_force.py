@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from msbench.python import run as msbench_run
 from msbench.runs.record import Record, read_record
 from msbench.runs.store import Store
 from tests.conftest import msbench
@@ -48,6 +49,28 @@ def test_what_was_asked_for_is_made_again_and_comes_out_the_same(folder: Path, c
     assert after > before
     assert again.hashes == random.hashes
     assert again.metrics == random.metrics
+    assert record_of(store, "dense")[1] == dense
+
+
+def test_the_python_function_forces_as_the_command_does(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MSBENCH_CACHE", str(cache))
+    monkeypatch.chdir(folder)
+    store = Store(folder / "results")
+    (random, before), (_, dense) = record_of(store, "random"), record_of(store, "dense")
+
+    def again(force: bool) -> Record:
+        asked: list[str] = [word for word in ASKED if "=" in word]
+        outcome = msbench_run(["random"], budget=0.5, preset="smoke", overrides=asked, force=force)
+        assert outcome.good
+        return outcome.records[random.run_id]
+
+    assert again(force=False) == random
+    assert record_of(store, "random") == (random, before)
+    made = again(force=True)
+    assert record_of(store, "random")[1] > before
+    assert (made.hashes, made.metrics) == (random.hashes, random.metrics)
     assert record_of(store, "dense")[1] == dense
 
 

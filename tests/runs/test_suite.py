@@ -143,7 +143,7 @@ def test_results_verbs(smoke_suite: Suite, cache: Path) -> None:
 @pytest.fixture(scope="module")
 def bad_suite(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Suite:
     folder = tmp_path_factory.mktemp("bad")
-    names = "overspends,touches_global,raises,exits,diverges,misses,out_of_scope,random"
+    names = "overspends,touches_global,raises,exits,out_of_memory,diverges,not_a_number,misses,out_of_scope,random"
     arguments = ("run", "-s", names, "--budget", "0.5", "--preset", "smoke", "--plugin", str(BAD))
     return folder, msbench(*arguments, cwd=folder, cache=cache)
 
@@ -157,7 +157,9 @@ def test_failures_are_rows_with_reasons_and_the_rest_goes_on(bad_suite: Suite) -
         "touches_global": ("failed", "used the global generator of torch"),
         "raises": ("failed", "ValueError: no good <b>at all</b>"),
         "exits": ("killed", "exit code 7"),
+        "out_of_memory": ("killed", "was killed by SIGKILL, as a system does that runs out of memory"),
         "diverges": ("diverged", "the loss of task"),
+        "not_a_number": ("diverged", "the loss of task"),
         "misses": ("budget_missed", "sparsity, asked for 50.00% ± 0.50%"),
         "out_of_scope": ("failed", "outside the budget's scope"),
         "random": ("ok", ""),
@@ -169,6 +171,22 @@ def test_failures_are_rows_with_reasons_and_the_rest_goes_on(bad_suite: Suite) -
     assert "<b>at all" not in (folder / "results" / "leaderboard" / "index.html").read_text(encoding="utf-8")
 
 
+def test_a_failure_keeps_its_reason_with_the_end_of_its_log(bad_suite: Suite) -> None:
+    folder, _ = bad_suite
+    found = records(folder)
+    for name, last in (
+        ("raises", "ValueError: no good <b>at all</b>"),
+        ("exits", "the last words of exits"),
+        ("out_of_memory", "the last words of out_of_memory"),
+        ("not_a_number", "the loss of task"),
+    ):
+        run = folder / "results" / "runs" / found[name].run_id
+        first, *_, end = (run / "failure.txt").read_text(encoding="utf-8").splitlines()
+        assert first == f"{found[name].status}: {found[name].reason}"
+        assert last in end
+        assert not (run / "model.safetensors").exists()
+
+
 def test_failed_runs_are_tried_again_and_results_are_not(bad_suite: Suite, cache: Path) -> None:
     folder, _ = bad_suite
     arguments = ("plan", "-s", "raises,diverges,misses", "--budget", "0.5", "--preset", "smoke", "--plugin", str(BAD))
@@ -177,11 +195,13 @@ def test_failed_runs_are_tried_again_and_results_are_not(bad_suite: Suite, cache
 
 
 def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path, cache: Path) -> None:
-    arguments = ("run", "-s", "sleeps", "--budget", "0.5", "--preset", "smoke", "--plugin", str(BAD))
+    arguments = ("run", "-s", "loops", "--budget", "0.5", "--preset", "smoke", "--plugin", str(BAD))
     done = msbench(*arguments, "--timeout", "30", cwd=tmp_path, cache=cache)
     assert done.returncode == 1, done.stderr
     found = records(tmp_path)
-    assert (found["sleeps"].status, found["sleeps"].reason) == ("timeout", "stopped after 30 s")
+    assert (found["loops"].status, found["loops"].reason) == ("timeout", "stopped after 30 s")
+    failure = tmp_path / "results" / "runs" / found["loops"].run_id / "failure.txt"
+    assert failure.read_text(encoding="utf-8").endswith("the last words of loops\n")
     assert found["dense"].status == "ok"
 
 

@@ -24,8 +24,9 @@ from msbench.runs.checks import run_checks
 from msbench.runs.describe import Job
 from msbench.runs.execute import execute
 from msbench.runs.finish import finish
+from msbench.runs.places import placeless
 from msbench.runs.plan import Command, make_plan
-from msbench.runs.record import read_record
+from msbench.runs.record import read_record, write_record
 from msbench.runs.reloaded import Reloaded
 from msbench.runs.store import Store
 from msbench.runs.verify import FILE, Verified, claims, find_run, read_verified, verify
@@ -206,6 +207,16 @@ def test_a_copy_of_the_record_is_checked_against_the_run(
     copy.write_text(json.dumps(found), encoding="utf-8")
     wrong = {check.name for check in verify(store, plugins, run_id, cache, copy=copy).checks if check.ok is False}
     assert {"record", "test metrics"} <= wrong
+
+
+def test_a_copy_that_was_published_without_paths_is_still_the_run(
+    store: Store, plugins: Plugins, cache: Path, tmp_path: Path
+) -> None:
+    edit_record(store, lambda r: r.update(command=f"{r['command']} --plugin /home/joe/mine.py"))
+    run_id, copy = sparse(store), tmp_path / "published.json"
+    write_record(placeless(read_record(store.folder(run_id) / "record.json")), copy)
+    assert "joe" not in copy.read_text(encoding="utf-8")
+    assert verify(store, plugins, run_id, cache, copy=copy).ok
 
 
 @pytest.mark.parametrize("run_id", ["../outside", "/etc", "", ".", "a/b", "a\x00b", "-x"])

@@ -47,18 +47,18 @@ class Version:
         source = picture_of(self.site.library.sheets, self.sheet)
         if source is None or self.withheld:
             return None
-        return source, f"datasets/{file_name(self.part.name)}-{self.short}.png"
+        return source, f"datasets/{file_name(self.part.name)}-{self.short}.webp"
 
     @property
     def withheld(self) -> bool:
         """Whether these are pictures of real data, which this site must not show."""
         return not self.part.synthetic and not self.site.library.real_images
 
-    @property
+    @cached_property
     def boards(self) -> list[tuple[Board, str]]:
         """The boards on it, with their pages."""
         mine = set(self.runs)
-        return [(board, self.site.href(board)) for board in self.site.boards if mine & set(board.everything)]
+        return [(board, self.site.href(board)) for board in self.site.boards if not mine.isdisjoint(board.everything)]
 
     @property
     def tasks(self) -> list[tuple[str, str, str]]:
@@ -174,7 +174,7 @@ def dataset_pictures(site: Site) -> dict[str, Path]:
 
 def _versions(site: Site) -> Mapping[str, Sequence[Version]]:
     found: dict[str, dict[str, list[Run]]] = {}
-    for run in sorted(site.loaded.runs, key=lambda run: run.record.created, reverse=True):
+    for run in site.newest:
         if part := run.record.dataset:
             key = canonical([run.record.hashes.get("data", ""), part.params])
             found.setdefault(part.name, {}).setdefault(key, []).append(run)
@@ -192,7 +192,9 @@ def _stamp(site: Site, page: DatasetPage) -> object:
     pictures = [version.picture for version in page.versions]
     times = [source[0].stat().st_mtime_ns if source else 0 for source in pictures]
     sheets = [version.sheet.model_dump_json() if version.sheet else "" for version in page.versions]
-    boards = [[site.href(board), board.title] for version in page.versions for board, _ in version.boards]
+    boards = [
+        [site.href(board), board.title, board.description] for version in page.versions for board, _ in version.boards
+    ]
     runs = [[run.digest for run in version.runs] for version in page.versions]
     return [page.name, repr(page.installed), sheets, times, boards, runs, site.library.real_images]
 

@@ -10,6 +10,7 @@ from msbench.board.cells import interval_text
 from msbench.board.grouping import Board
 from msbench.board.library.names import method_of
 from msbench.board.load import Run
+from msbench.board.page import digest
 from msbench.board.ranking import BoardRows
 from msbench.board.rows import Row, status_of
 from msbench.board.site import Site
@@ -37,6 +38,18 @@ class RowLine:
     runs: Sequence[Run]
 
 
+def line_digests(site: Site, board: Board) -> dict[str, str]:
+    """By method: a digest of the lines that a board has on its page, beside where the board and its runs lie."""
+    key = site.digest_of(board)
+    if key not in site.lines:
+        found: dict[str, list[object]] = {}
+        for line in _board_lines(site, board):
+            names = [run.run_id for run in line.runs]
+            found.setdefault(method_of(line.name), []).append({**vars(line), "board": board.title, "runs": names})
+        site.lines[key] = {method: digest(lines) for method, lines in found.items()}
+    return site.lines[key]
+
+
 def boards_of(site: Site, method: str) -> list[Board]:
     """The boards on which a method has runs."""
     return [board for board in site.boards if any(method_of(name) == method for name in site.names(board))]
@@ -45,11 +58,16 @@ def boards_of(site: Site, method: str) -> list[Board]:
 def row_lines(site: Site, method: str) -> Iterator[RowLine]:
     """Every row that a method has, board by board."""
     for board in boards_of(site, method):
-        data = site.rows(board)
-        rows = [data.dense, *data.rows] if data.dense else data.rows
-        for row in rows:
-            if method_of(row.sparsifier.name) == method:
-                yield _line(site, data, row)
+        yield from _board_lines(site, board, method)
+
+
+def _board_lines(site: Site, board: Board, method: str = "") -> Iterator[RowLine]:
+    """Rows of one method, or of all, on one board."""
+    data = site.rows(board)
+    rows = [data.dense, *data.rows] if data.dense else data.rows
+    for row in rows:
+        if method in ("", method_of(row.sparsifier.name)):
+            yield _line(site, data, row)
 
 
 def _line(site: Site, data: BoardRows, row: Row) -> RowLine:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from msbench.board import text
 from msbench.board.library.catalogue import InstalledMethod, package_of
-from msbench.board.library.lines import RowLine, boards_of, row_lines
+from msbench.board.library.lines import RowLine, boards_of, line_digests, row_lines
 from msbench.board.library.names import distinct, file_name, method_href, method_of, plugin_href, prose
 from msbench.board.load import Run
 from msbench.board.page import Page, digest
@@ -133,7 +133,9 @@ def method_pages(site: Site) -> Iterator[Page]:
         digest([[page.name, [run.digest for run in page.runs], _stamp(page)] for page in pages]),
     )
     for page in pages:
-        boards = [[site.href(board), site.digest_of(board)] for board in boards_of(site, page.name)]
+        boards = [
+            [site.href(board), line_digests(site, board).get(page.name, "")] for board in boards_of(site, page.name)
+        ]
         yield Page(
             method_href(page.name),
             "method.html",
@@ -153,6 +155,6 @@ def _stamp(page: MethodPage) -> str:
 def _by_method(site: Site) -> Mapping[str, Sequence[Run]]:
     """Runs of each method, newest first."""
     found: dict[str, list[Run]] = {}
-    for run in sorted(site.loaded.runs, key=lambda run: run.record.created, reverse=True):
+    for run in site.newest:
         found.setdefault(method_of(run.record.sparsifier.name), []).append(run)
     return found

@@ -70,15 +70,15 @@ def _recorded(site: Site) -> tuple[list[DefinedMetric], dict[str, list[str]]]:
     """Each metric of each kind of task as the newest record has it, and the names of the tasks by kind."""
     found: dict[tuple[str, str], DefinedMetric] = {}
     tasks: dict[str, list[str]] = {}
-    for run in sorted(site.loaded.runs, key=lambda run: run.record.created, reverse=True):
+    for run in site.newest:
         for task in run.record.tasks:
             tasks.setdefault(task.kind, []).append(task.name)
-            for name, value in {
-                **run.record.validation.get(task.name, {}),
-                **run.record.metrics.get(task.name, {}),
-            }.items():
-                metric = DefinedMetric(task.kind, name, value.label, value.unit, value.better, value.in_delta)
-                found.setdefault((task.kind, name), metric)
+            known = {**run.record.validation.get(task.name, {}), **run.record.metrics.get(task.name, {})}
+            for name, value in known.items():
+                if (task.kind, name) not in found:
+                    found[task.kind, name] = DefinedMetric(
+                        task.kind, name, value.label, value.unit, value.better, value.in_delta
+                    )
     return list(found.values()), tasks
 
 

@@ -85,7 +85,7 @@ def plugin_pages(site: Site) -> Iterator[Page]:
     """The index of plugin packages, and one page for each that records name or that is installed."""
     catalogue = site.library.catalogue
     runs: dict[str, list[Run]] = {name: [] for name in catalogue.packages}
-    for run in sorted(site.loaded.runs, key=lambda run: run.record.created, reverse=True):
+    for run in site.newest:
         runs.setdefault(package_of(run.record.sparsifier.plugin), []).append(run)
     pages = [PluginPage(name, found, catalogue) for name, found in sorted(runs.items())]
     yield Page(

@@ -6,6 +6,7 @@ The page adds those: a trace's `meta.color` is a place in its palette, "ink" or 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -39,6 +40,10 @@ class Figure:
     caption: str
     choice: str
     views: Sequence[View]
+
+    def file_name(self, view: View) -> str:
+        """The name of a view's files, without their ending."""
+        return re.sub(r"[^\w.-]+", "-", f"{self.key}-{view.key}", flags=re.ASCII)
 
 
 def plotly_json(traces: Iterable[Trace], x: str, y: str, **layout: Any) -> dict[str, Any]:

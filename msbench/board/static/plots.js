@@ -283,7 +283,7 @@
 
   for (const button of document.querySelectorAll("button[data-save]")) {
     const block = button.closest(".view");
-    const name = block.dataset.file.replaceAll(/[^\w.-]+/g, "-");
+    const name = block.dataset.file;
     button.addEventListener("click", async () => {
       if (button.dataset.save === "svg") save(name + ".svg", await svg(block.querySelector(".plot")), "image/svg+xml");
       else save(name + ".csv", csv(block.querySelector("table")), "text/csv");

@@ -26,6 +26,8 @@ from msbench.api import (
     UserError,
 )
 
+from .pixels import check_pixels, read_picture
+
 CLASSES: Final = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
 )  # fmt: skip
@@ -61,10 +63,7 @@ class CamVid(PackedDataset):
     width: int = 120
 
     def __post_init__(self) -> None:
-        for field in ("height", "width"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or not 16 <= value <= 2048:
-                raise UserError(f"data.{field}: {value!r} is not a whole number of pixels from 16 to 2048")
+        check_pixels(self.height, self.width)
 
     def tasks(self) -> tuple[Task, ...]:
         return (
@@ -77,7 +76,7 @@ class CamVid(PackedDataset):
 
     def facts(self, root: Path) -> Mapping[str, str]:
         image, _ = next(_pairs(root, "train"))
-        return {"layout": f"SegNet tutorial, {image.suffix} images with {_open(image).width} columns"}
+        return {"layout": f"SegNet tutorial, {image.suffix} images with {read_picture(image).width} columns"}
 
     def index(self, root: Path) -> Mapping[Part, Sequence[Item]]:
         return {
@@ -101,7 +100,7 @@ def decode_pair(image_file: Path, label_file: Path, height: int, width: int) -> 
 
     Edges and attributes come from the label before it is reduced, where thin things have not been lost yet.
     """
-    image, label = _open(image_file), _open(label_file)
+    image, label = read_picture(image_file), read_picture(label_file)
     if image.size != label.size:
         sizes = f"{image.width}x{image.height} and {label.width}x{label.height}"
         raise CorruptSampleError(f"{label_file}: image and label differ in size ({sizes}); copy both again")
@@ -150,15 +149,6 @@ def _pairs(root: Path, folder: str) -> Iterator[tuple[Path, Path]]:
         if not label.is_file():
             raise UserError(f"{label}: label of {image.name} is missing; copy this part of the data again")
         yield image, label
-
-
-def _open(file: Path) -> Image.Image:
-    try:
-        image = Image.open(file)
-        image.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise CorruptSampleError(f"{file}: cannot be read as an image ({error}); copy it again") from error
-    return image
 
 
 def _label_ids(label: Image.Image, file: Path) -> np.ndarray:

@@ -26,7 +26,7 @@ from msbench.api import (
     UserError,
 )
 
-from .pixels import IGNORE, check_pixels, nearest, read_array, rgb, shuffled
+from .pixels import IGNORE, check_pixels, is_there, nearest, read_array, rgb, shuffled, single
 
 CATEGORIES: Final = ("flat", "construction", "object", "nature", "sky", "human", "vehicle")
 CLASSES: Final = (
@@ -187,7 +187,7 @@ def _listed(root: Path, classes: int) -> dict[str, dict[str, tuple[Path, ...]]]:
                     raise ValueError(f"a row of {part} has {len(row)} files, not 5")
                 rows[str(row[0])] = tuple(root / row[column] for column in (0, _COLUMN[classes], 1))
             found[part] = rows
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: not a list of train and test files ({error}); copy it again") from error
     both = found["train"].keys() & found["test"].keys()
     if both:
@@ -200,7 +200,7 @@ def _listed(root: Path, classes: int) -> dict[str, dict[str, tuple[Path, ...]]]:
 def _check_there(rows: Mapping[str, tuple[Path, ...]]) -> None:
     for files in rows.values():
         for file in files:
-            if not file.is_file():
+            if not is_there(file):
                 raise UserError(f"{file}: file is missing; copy this part of the data again")
 
 
@@ -229,10 +229,10 @@ def _labels(file: Path, classes: int) -> np.ndarray:
 
 def _depth(file: Path) -> np.ndarray:
     """float32 [H, W]."""
-    values = _plane(read_array(file))
+    values = single(_plane(read_array(file)))
     if not np.isfinite(values).all():
         raise CorruptSampleError(f"{file}: depth is not a number (NaN or infinite) somewhere; copy it again")
-    return values.astype(np.float32)
+    return values
 
 
 def _plane(values: np.ndarray) -> np.ndarray:

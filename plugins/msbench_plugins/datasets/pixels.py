@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import struct
-import zlib
+import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 import torch
@@ -17,38 +16,78 @@ from torch import Tensor
 from msbench.api import CorruptSampleError, UserError
 
 IGNORE: Final = 255
-_UNREADABLE: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
-"""What Pillow and numpy raise for files that are cut off or damaged."""
+_FORMATS: Final = ("PNG", "JPEG")
+"""Of what Pillow can read. Others are no data of these datasets, and some run programs (EPS) or are rarely tested."""
+
+_MOST_PIXELS: Final = 89_478_485
+"""Of one picture: from there on Pillow warns of a decompression bomb."""
+
+
+LONGEST: Final = 1e6
+"""Of a stored normal, which should be of unit length."""
 
 
 def read_picture(file: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
-    """A decoded picture; CorruptSampleError where it cannot be read to its end.
+    """A decoded picture, PNG or JPEG; CorruptSampleError where it cannot be read to its end.
 
     at_least: (width, height) that are enough: a JPEG of twice that or more is decoded at a fraction of its size.
     """
+    check_there(file)
     try:
-        picture = Image.open(file)
-        if at_least:
-            picture.draft("RGB", at_least)
-        picture.load()
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: file is missing; copy it again") from error
-    except _UNREADABLE as error:
-        raise CorruptSampleError(f"{file}: cannot be read as a picture ({_line(error)}); copy it again") from error
+        with Image.open(file, formats=_FORMATS) as picture:
+            if picture.width * picture.height > _MOST_PIXELS:
+                raise ValueError(f"{picture.width} x {picture.height} pixels, more than any picture here has")
+            if at_least:
+                picture.draft("RGB", at_least)
+            picture.load()
+    except Exception as error:  # Pillow raises whatever the damaged bytes lead it to
+        raise CorruptSampleError(f"{file}: cannot be read as a picture ({line(error)}); copy it again") from error
     return picture
 
 
 def read_array(file: Path) -> np.ndarray:
-    """A .npy array; CorruptSampleError where the file is cut off or no such array."""
+    """A .npy array of numbers; CorruptSampleError where the file is cut off or no such array."""
+    check_there(file)
     try:
-        values = np.asarray(np.load(file, allow_pickle=False))
-        if values.dtype.kind not in "biuf":
-            raise ValueError(f"{values.dtype} in place of numbers")
-        return values
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: file is missing; copy it again") from error
-    except _UNREADABLE as error:
-        raise CorruptSampleError(f"{file}: cannot be read as .npy ({_line(error)}); copy it again") from error
+        with file.open("rb") as stream:
+            _check_header(stream, file.stat().st_size)
+            return np.asarray(np.load(stream, allow_pickle=False))
+    except Exception as error:  # numpy raises whatever the damaged bytes lead it to
+        raise CorruptSampleError(f"{file}: cannot be read as .npy ({line(error)}); copy it again") from error
+
+
+def _check_header(stream: BinaryIO, size: int) -> None:
+    """ValueError where a .npy file promises more than it has, nothing, or no numbers: before room is made for them."""
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version} of the format, which numbers do not need")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(stream)
+    if kind.kind not in "biuf":
+        raise ValueError(f"{kind} in place of numbers")
+    if min(shape, default=1) < 1 or math.prod(shape) * kind.itemsize > size - stream.tell():
+        raise ValueError(f"shape {shape} in a file of {size} bytes")
+    stream.seek(0)
+
+
+def check_there(file: Path) -> None:
+    """UserError where there is no such file; a pipe or a device is none either, reading it might never end."""
+    if not is_there(file):
+        raise UserError(f"{file}: file is missing; copy it again")
+
+
+def is_there(file: Path) -> bool:
+    """Whether there is a file of this name, which may be any text."""
+    try:
+        return file.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def single(values: np.ndarray) -> np.ndarray:
+    """float32 of any numbers; infinite where they do not fit."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def rgb(picture: Image.Image, height: int, width: int) -> Tensor:
@@ -82,5 +121,6 @@ def check_pixels(height: int, width: int) -> None:
             raise UserError(f"data.{field}: {value!r} is not a whole number of pixels from 16 to 2048")
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def line(error: Exception) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def read_attributes(file: Path) -> AttributeTable:
     if not file.is_file():
         raise UserError(f"{file}: file is missing; copy it from the CelebAMask-HQ archive, or say data.attributes=[]")
     lines = [line for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    promised = int(lines.pop(0)) if lines and lines[0].strip().isdigit() else None
+    promised = int(lines.pop(0)) if lines and re.fullmatch("[0-9]{1,9}", lines[0].strip()) else None
     rows = {line.split(maxsplit=1)[0]: line for line in lines[1:]}
     if not rows or (promised is not None and len(rows) < promised):
         raise UserError(f"{file}: {len(rows)} rows where {promised or 'some'} were expected; copy it again")

@@ -161,7 +161,7 @@ def _tree(root: Path) -> Path:
 
 
 def _numbers(tree: Path) -> list[int]:
-    numbers = sorted(int(file.stem) for file in (tree / _IMAGES).glob("*.jpg") if file.stem.isdigit())
+    numbers = sorted(int(file.stem) for file in (tree / _IMAGES).glob("*.jpg") if re.fullmatch("[0-9]{1,9}", file.stem))
     if not numbers:
         raise UserError(f"{tree / _IMAGES}: no images <i>.jpg in it; copy them again")
     return numbers

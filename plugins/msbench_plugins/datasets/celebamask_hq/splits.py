@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -28,10 +29,10 @@ def by_celeba(numbers: Sequence[int], file: Path) -> Split:
     if not file.is_file():
         raise UserError(f"{file}: file is missing; copy it from the archive, or say data.split=random")
     original: dict[int, int] = {}
-    for line in file.read_text(encoding="utf-8").splitlines()[1:]:
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
         fields = line.split()
-        if fields[:2] and not (len(fields) >= 2 and fields[0].isdigit() and fields[1].isdigit()):
-            raise UserError(f"{file}: {line.strip()!r} is not `idx orig_idx orig_file`; copy it again")
+        if fields and not re.fullmatch(r"[0-9]{1,9}\s+[0-9]{1,9}(\s.*)?", line.strip()):
+            raise UserError(f"{file}: {line.strip()[:80]!r} is not `idx orig_idx orig_file`; copy it again")
         if fields:
             original[int(fields[0])] = int(fields[1])
     parts: dict[Part, list[int]] = {"train": [], "validation": [], "test": []}
@@ -65,7 +66,7 @@ def by_json(numbers: Sequence[int], file: Path) -> Split:
         parts: dict[Part, list[int]] = {}
         for part, key in (("train", "train"), ("validation", "val"), ("test", "test")):
             parts[part] = [int(str(name).removesuffix(".jpg")) for name in plain[key]]  # type: ignore[index]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{file}: not lists of images under train, val and test ({error}); correct it") from error
     everything = [number for part in parts.values() for number in part]
     if len(set(everything)) != len(everything):

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from msbench.api import CorruptSampleError
-from msbench_plugins.datasets.pixels import IGNORE, nearest, read_array, read_picture, rgb
+from msbench_plugins.datasets.pixels import IGNORE, LONGEST, nearest, read_array, read_picture, rgb, single
 
 Size = tuple[int, int]
 """Height and width."""
@@ -55,7 +55,7 @@ def read_labels(file: Path, size: Size, original: Size, classes: Sequence[str], 
 def read_depth(file: Path, size: Size, original: Size, scale: float) -> tuple[Tensor, Tensor]:
     """float32 [H, W] metres, and where they are above 0. scale: steps of a 16-bit PNG in a metre."""
     values = _plane(file, original, _SIXTEEN, "depth needs 16 bits a pixel; save it so, or as .npy in metres")
-    metres = values.astype(np.float32)
+    metres = single(values)
     if file.suffix.lower() == ".png":
         metres /= scale
     if not np.isfinite(metres).all() or (metres < 0).any():
@@ -68,7 +68,7 @@ def read_depth(file: Path, size: Size, original: Size, scale: float) -> tuple[Te
 def read_normals(file: Path, size: Size, original: Size) -> tuple[Tensor, Tensor]:
     """float16 [3, H, W] unit vectors (right, up, towards the camera), and where there is one."""
     if file.suffix.lower() == ".npy":
-        vectors = read_array(file).astype(np.float32)
+        vectors = single(read_array(file))
         vectors = (
             np.moveaxis(vectors, 0, -1) if vectors.ndim == 3 and vectors.shape[0] == 3 != vectors.shape[-1] else vectors
         )
@@ -77,7 +77,7 @@ def read_normals(file: Path, size: Size, original: Size) -> tuple[Tensor, Tensor
         if picture.mode != "RGB":
             raise CorruptSampleError(f"{file}: normals have mode {picture.mode}, expected RGB with (n + 1) / 2 * 255")
         vectors = np.asarray(picture, np.float32) / 127.5 - 1
-    if vectors.ndim != 3 or vectors.shape[-1] != 3 or not np.isfinite(vectors).all():
+    if vectors.ndim != 3 or vectors.shape[-1] != 3 or not (np.abs(vectors) < LONGEST).all():
         raise CorruptSampleError(f"{file}: normals are {_form(vectors)} or not numbers, expected [height, width, 3]")
     _check_size(file, vectors.shape[:2], original)
     small = torch.from_numpy(nearest(vectors, *size).copy()).permute(2, 0, 1)
@@ -91,7 +91,7 @@ def read_edges(file: Path, size: Size, original: Size, binary: bool) -> tuple[Te
     A pixel has the greatest strength under it, since thin edges would else be lost.
     """
     values = _plane(file, original, ("L", "P", "1"), "edges need one strength a pixel; save it as grey")
-    strength = values.astype(np.float32) / (255 if values.dtype == np.uint8 else 1)
+    strength = single(values) / (255 if values.dtype == np.uint8 else 1)
     if not np.isfinite(strength).all() or strength.min() < 0 or strength.max() > 1:
         raise CorruptSampleError(f"{file}: some edge strengths are outside [0, 1] or not a number")
     small = F.adaptive_max_pool2d(torch.from_numpy(strength)[None], size)[0]

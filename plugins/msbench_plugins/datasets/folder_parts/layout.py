@@ -156,10 +156,10 @@ def _files(folder: Path, kind: str) -> dict[str, Path]:
 def classes(root: Path) -> tuple[str, ...]:
     """The class names of `classes.txt`, in the order of their ids."""
     file = root / CLASSES
+    if not file.is_file():
+        raise UserError(f"{file}: missing; write one class name a line, the first is that of label id 0")
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: missing; write one class name a line, the first is that of label id 0") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read ({error}); save it as UTF-8 text") from error
     names = tuple(line.strip() for line in lines)

@@ -70,7 +70,7 @@ def _listed(root: Path) -> Split:
         listed = json.loads(file.read_text(encoding="utf-8"))
         rows = {part: [tuple(map(str, row)) for row in listed[part]] for part in ("train", "test")}
         wrong = next((row for part in rows.values() for row in part if len(row) != 4), None)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{file}: is not the list of training and test samples ({error!r}); copy it again") from error
     if wrong is not None:
         raise UserError(f"{file}: {list(wrong)} is not image, labels, normals and depth; copy it again")

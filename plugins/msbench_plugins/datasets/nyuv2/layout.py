@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from msbench.api import Item, UserError
 
+from ..pixels import is_there
 from .sample import Sample
 
 
@@ -65,7 +66,7 @@ class Layout(ABC):
 def existing(layout: type[Layout], *files: Path) -> tuple[Path, ...]:
     """These files; UserError names the first that is missing."""
     for file in files:
-        if not file.is_file():
+        if not is_there(file):
             raise UserError(f"{file}: is missing; data.root should be {layout.source}")
     return files
 
@@ -81,7 +82,8 @@ def either(layout: type[Layout], stem: Path, suffixes: Iterable[str]) -> Path:
     """The file with one of these suffixes; UserError where there is none."""
     candidates = [stem.with_name(stem.name + suffix) for suffix in suffixes]
     for candidate in candidates:
-        if candidate.is_file():
+        if is_there(candidate):
             return candidate
     others = ", ".join(candidate.name for candidate in candidates[1:])
-    raise UserError(f"{candidates[0]}: is missing (nor is there {others}); data.root should be {layout.source}")
+    nor = f" (nor is there {others})" if others else ""
+    raise UserError(f"{candidates[0]}: is missing{nor}; data.root should be {layout.source}")

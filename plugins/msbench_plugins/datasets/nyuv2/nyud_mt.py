@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -68,10 +69,16 @@ def _items(root: Path, part: str) -> list[Item]:
     ids = listed.read_text(encoding="utf-8", errors="replace").split()
     if not ids:
         raise UserError(f"{listed}: is empty; copy it again")
-    return [
-        Item(name, tuple(either(NyudMt, root / kind / name, suffixes) for kind, suffixes in _SUFFIXES.items()))
-        for name in ids
-    ]
+    wrong = next((name for name in ids if not re.fullmatch(r"\w[\w.-]{0,99}", name)), None)
+    if wrong is not None:
+        raise UserError(f"{listed}: {wrong[:80]!r} is no name of an image; copy it again")
+    try:
+        return [
+            Item(name, tuple(either(NyudMt, root / kind / name, suffixes) for kind, suffixes in _SUFFIXES.items()))
+            for name in ids
+        ]
+    except UserError as error:
+        raise UserError(f"{listed} lists a sample that is not there: {error}") from error
 
 
 def _vectors(file: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ import numpy as np
 
 from msbench.api import CorruptSampleError, Item, UserError
 
+from ..pixels import line
 from .derive import boundaries
-from .files import VOID, as_depth, as_normals, read_mat, read_rgb
+from .files import MOST_VALUES, VOID, as_depth, as_normals, read_mat, read_rgb
 from .ladicky import decode
 from .layout import Layout, Split, existing
 from .published import LABELED, MAPPING, SPLITS, read_splits
@@ -22,6 +24,12 @@ from .sample import Sample
 NORMALS: Final = "nyu_normals_gt"
 _SHAPES: Final = {"images": 4, "depths": 3, "rawDepths": 3, "labels": 3, "instances": 3}
 """Variables that are read, with their dimensions; MATLAB's order is reversed: sample, (channel,) column, row."""
+
+_KINDS: Final = {"images": "u", "depths": "f", "rawDepths": "f", "labels": "u", "instances": "u"}
+"""Kinds of their numbers."""
+
+_MOST_NAMES: Final = 100_000
+"""Of things, and letters of one: many times what the file has."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,9 @@ class Official(Layout):
         with _opened(data) as file:
             try:
                 stored = {name: file[name][item.row] for name in _SHAPES}
-            except (OSError, ValueError) as error:
+            except Exception as error:  # h5py raises whatever the damaged bytes lead it to
                 raise CorruptSampleError(
-                    f"{data}: sample {item.name} cannot be read ({error}); get {LABELED}"
+                    f"{data}: sample {item.name} cannot be read ({line(error)}); get {LABELED}"
                 ) from error
         fine, instances = stored["labels"].T, stored["instances"].T
         depth, raw = (as_depth(stored[name].T, data) for name in ("depths", "rawDepths"))
@@ -100,17 +108,45 @@ def _opened(data: Path) -> Iterator[Any]:
 def _check(data: Path, mapping: Path, count: int) -> None:
     """Whether file, split and class map belong together."""
     with _opened(data) as file:
-        for name, dimensions in _SHAPES.items():
-            shape = file[name].shape if name in file else None
-            if shape is None or len(shape) != dimensions or shape[0] != count:
-                raise UserError(
-                    f"{data}: '{name}' has shape {shape}; expected {dimensions} dimensions, the first of the "
-                    f"{count} samples in {SPLITS.file}; get {LABELED}"
-                )
-        names = ["".join(map(chr, file[ref][:].ravel())) for ref in file["names"][:].ravel()]
-    expected = [str(name[0]) for name in read_mat(mapping, "allClassName").ravel()]
+        try:
+            _check_variables(file, data, count)
+            names = _names(file)
+        except UserError:
+            raise
+        except Exception as error:  # h5py raises whatever the damaged bytes lead it to
+            raise UserError(f"{data}: is damaged ({line(error)}); get {LABELED}") from error
+    expected = [str(name[0]) if len(name) else "" for name in read_mat(mapping, "allClassName", "cells").ravel()]
     if names != expected:
         raise UserError(f"{mapping}: its allClassName are not the names in {data.name}; get {MAPPING}")
+
+
+def _check_variables(file: Any, data: Path, count: int) -> None:
+    """Whether all variables are there, of numbers in this file itself, and a sample of them is of a sensible size."""
+    for name, dimensions in _SHAPES.items():
+        shape = file[name].shape if name in file else None
+        if shape is None or len(shape) != dimensions or shape[0] != count:
+            raise UserError(
+                f"{data}: '{name}' has shape {shape}; expected {dimensions} dimensions, the first of the "
+                f"{count} samples in {SPLITS.file}; get {LABELED}"
+            )
+        stored = file[name]
+        at_once = max(math.prod(shape[1:]), math.prod(stored.chunks or ()))
+        own = stored.external is None and not stored.is_virtual
+        if stored.dtype.kind not in _KINDS[name] or not own or not 0 < at_once <= MOST_VALUES:
+            raise UserError(f"{data}: '{name}' holds {stored.dtype} of shape {shape}; get {LABELED}")
+    if file["images"].dtype != np.uint8 or file["images"].shape[1] != 3:
+        raise UserError(f"{data}: 'images' are not of three colours of one byte; get {LABELED}")
+
+
+def _names(file: Any) -> list[str]:
+    """The annotators' names of things, which the file has as references to arrays of characters."""
+    cells = file["names"]
+    if cells.size > _MOST_NAMES:
+        raise ValueError(f"{cells.size} names")
+    texts = [file[reference] for reference in cells[:].ravel()]
+    if any(text.size > _MOST_NAMES for text in texts):
+        raise ValueError("a name without end")
+    return ["".join(map(chr, text[:].ravel())) for text in texts]
 
 
 def _coarse(fine: np.ndarray, mapping: Path, item: Item) -> np.ndarray:
@@ -121,7 +157,7 @@ def _coarse(fine: np.ndarray, mapping: Path, item: Item) -> np.ndarray:
             f"{item.files[0]}: sample {item.name} has label {fine.max()}, but {mapping.name} ends at {len(table)}; "
             f"get {LABELED}"
         )
-    if table.min() < 1 or table.max() > 40:
+    if not np.isin(table, np.arange(1, 41)).all():
         raise UserError(f"{mapping}: mapClass holds classes outside 1 to 40; get {MAPPING}")
     coarse: np.ndarray = np.concatenate([[VOID], table.astype(np.int64) - 1])[fine].astype(np.uint8)
     return coarse

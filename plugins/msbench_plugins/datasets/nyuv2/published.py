@@ -48,8 +48,9 @@ MAPPING: Final = Published(
 
 def read_splits(file: Path) -> tuple[list[int], list[int]]:
     """Training and test rows, counted from 0 (the file counts from 1); UserError where they overlap or leave gaps."""
-    train, test = (sorted(read_mat(file, key).ravel().astype(np.int64).tolist()) for key in ("trainNdxs", "testNdxs"))
+    with np.errstate(invalid="ignore"):  # what is no number becomes one that is none of the list's
+        train, test = (sorted(read_mat(file, key).ravel().astype(np.int64)) for key in ("trainNdxs", "testNdxs"))
     together = sorted([*train, *test])
     if together != list(range(1, len(together) + 1)):
         raise UserError(f"{file}: trainNdxs and testNdxs are not a partition of 1, 2, 3 ...; get {SPLITS}")
-    return [index - 1 for index in train], [index - 1 for index in test]
+    return [int(index) - 1 for index in train], [int(index) - 1 for index in test]

@@ -88,7 +88,8 @@ def view_of(path: str) -> View | None:
 
 def _layout(root: Path) -> str:
     for folder in _named(root, RGB):
-        first = next(os.scandir(folder), None)
+        with os.scandir(folder) as entries:
+            first = next(entries, None)
         if first is not None:
             return _FLAT if first.is_file() else _DOMAIN_FIRST
     if any(True for base in _bases(root) for building in _below(base) for _ in _named(building, RGB)):

@@ -64,7 +64,10 @@ def read_csv(file: Path) -> Mapping[Part, Sequence[str]]:
     if not file.is_file():
         raise UserError(f"data.split_file: {file} is missing; name a list with columns id, train, val and test")
     # universal newlines: the official lists end their lines with a lone carriage return
-    rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
+    try:
+        rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{file}: cannot be read as a table ({error}); copy it again") from error
     parts: dict[Part, list[str]] = {part: [] for part in _COLUMNS}
     for number, row in enumerate(rows, start=2):
         chosen = [part for part, column in _COLUMNS.items() if (row.get(column) or "").strip() in ("1", "1.0")]
@@ -87,7 +90,7 @@ def by_json(views: Sequence[View], file: Path) -> Split:
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
         listed = {part: {view_of(str(row[0])) for row in plain[part]} for part in ("train", "test")}
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise UserError(f"{file}: not lists of files under train and test ({error}); copy it again") from error
     if None in listed["train"] | listed["test"] or listed["train"] & listed["test"]:
         raise UserError(f"{file}: a row names no view, or is in train and in test; copy it again")
