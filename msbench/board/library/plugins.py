@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from markupsafe import Markup
 
@@ -51,7 +52,7 @@ class PluginPage:
         """Versions that runs were made with."""
         return text.words(distinct(run.record.sparsifier.version for run in self.runs))
 
-    @property
+    @cached_property
     def methods(self) -> list[MethodLine]:
         """Methods that have runs, by name."""
         grouped: dict[str, list[Run]] = {}
