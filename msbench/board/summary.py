@@ -101,9 +101,9 @@ def _params(params: Mapping[str, object]) -> str:
 
 
 def _scalars(params: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Parameters as typed on a command line; names of parts are told elsewhere."""
+    """Parameters as typed on a command line, but for empty ones; names of parts are told elsewhere."""
     for key, value in params.items():
         if isinstance(value, Mapping):
             yield from _scalars(value, prefix if key == "params" else f"{prefix}{key}.")
-        elif key != "name":
+        elif key != "name" and value not in ("", None):
             yield f"{prefix}{key}", value
