@@ -38,6 +38,20 @@ def test_rounds_by_hand() -> None:
     assert [round_sparsity(k, 3, 0.9) for k in (1, 2, 3)] == pytest.approx([1 - kept, 1 - kept**2, 0.9])
 
 
+@given(st.integers(1, 20), st.floats(0, 1, exclude_max=True))
+def test_the_last_round_is_the_target_to_the_last_bit(rounds: int, target: float) -> None:
+    """Less by rounding alone would not be known as the last, and stop short of the target."""
+    assert round_sparsity(rounds, rounds, target) == target
+
+
+def test_a_target_that_rounding_would_lower_is_met(make_trainer: Make) -> None:
+    target = 0.48921127536498027
+    assert 1 - (1 - target) < target, "a target of this kind"
+    trainer = make_trainer(target=target)
+    Iterative().sparsify(trainer)
+    assert abs(trainer.sparsity() - target) <= granularity(trainer)
+
+
 def test_progressive_follows_the_cubic_at_the_right_steps(make_trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make_trainer(samples=320, target=0.8)  # 40 steps: 8 before the rise, 4 updates in the next 16
     progressive = Progressive(start_share=0.2, stop_share=0.6, every=4, structured=False)

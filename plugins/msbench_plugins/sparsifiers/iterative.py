@@ -52,5 +52,6 @@ class Iterative(Sparsifier):
 
 
 def round_sparsity(k: int, rounds: int, target: float) -> float:
-    """Sparsity after round k: every round keeps the same share of what is left."""
-    return float(1.0 - (1.0 - target) ** (k / rounds))
+    """Sparsity after round k: every round keeps the same share of what is left, the last one exactly."""
+    # 1 - (1 - s) may round to less than s, and the last selection would not know that it is the last
+    return target if k == rounds else float(1.0 - (1.0 - target) ** (k / rounds))
