@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ def rendering(wanted: Sequence[tuple[Page, str]], environment: Environment) -> I
         return
     context = multiprocessing.get_context("fork")  # what pages are made from is shared, not sent
     shares = [wanted[index::workers] for index in range(workers)]
-    processes = [context.Process(target=_render_some, args=(share, environment)) for share in shares]
+    processes = [context.Process(target=_render_silently, args=(share, environment)) for share in shares]
     for process in processes:
         process.start()
     try:
@@ -47,6 +48,14 @@ def rendering(wanted: Sequence[tuple[Page, str]], environment: Environment) -> I
     for process, share in zip(processes, shares, strict=True):
         if process.exitcode != 0:
             _render_some(share, environment)  # once more in this process, which raises what went wrong
+
+
+def _render_silently(wanted: Iterable[tuple[Page, str]], environment: Environment) -> None:
+    """In a process of its own; what goes wrong is an exit code, for whoever waits for it to find out."""
+    try:
+        _render_some(wanted, environment)
+    except Exception:
+        sys.exit(1)
 
 
 def _render_some(wanted: Iterable[tuple[Page, str]], environment: Environment) -> None:

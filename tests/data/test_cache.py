@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from msbench.data.cache import build_once
 from msbench.errors import UserError
+from tests.disk import files_of_at_most
 
 
 def run_python(code: str, *arguments: object) -> subprocess.Popen[bytes]:
@@ -97,3 +100,16 @@ def test_an_unusable_cache_is_named_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file.*MSBENCH_CACHE"):
         build_once(tmp_path / "file" / "cache", fill)
+
+
+@pytest.mark.parametrize("way", ["plain", "safetensors"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, way: str) -> None:
+    def build(aside: Path) -> None:
+        if way == "plain":
+            (aside / "part").write_bytes(bytes(10**6))
+        save_file({"part": torch.zeros(10**6)}, aside / "part")
+
+    said = r"data cache .*: File too large; make room, or name .* MSBENCH_CACHE"
+    with pytest.raises(UserError, match=said), files_of_at_most(10_000):
+        build_once(tmp_path / "cache" / "rooms", build)
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.suffix != ".lock"]

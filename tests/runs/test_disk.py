@@ -5,13 +5,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,22 +20,10 @@ from msbench.runs.record import read_record
 from msbench.runs.store import Store
 from msbench.runs.trouble import readable_errors
 from tests.conftest import msbench
+from tests.disk import files_of_at_most
 from tests.runs.scripted import made, maker_of, planned
 
 RUN = ("run", "-s", "dense", "--preset", "smoke", "training.samples=32")
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Writing more into a file fails in the middle, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 def test_a_disk_that_is_full_at_once_is_one_line(plugins: Plugins, tmp_path: Path) -> None:
@@ -140,6 +124,12 @@ def test_a_store_that_is_read_only_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_disk_that_fills_up_is_a_line_and_leaves_no_half_run(tmp_path: Path, cache: Path) -> None:
+    with files_of_at_most(10_000):
+        done = msbench(*RUN, cwd=tmp_path, cache=tmp_path / "cache")
+    assert done.returncode == 2, done.stdout
+    assert "make room, or name another folder with MSBENCH_CACHE" in done.stderr.splitlines()[-1]
+    (tmp_path / "elsewhere").mkdir()
+    assert msbench(*RUN, cwd=tmp_path / "elsewhere", cache=cache).returncode == 0, "the data are in the cache now"
     with files_of_at_most(200_000):
         done = msbench(*RUN, cwd=tmp_path, cache=cache)
     assert done.returncode == 2, done.stdout
