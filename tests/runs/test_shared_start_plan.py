@@ -49,7 +49,7 @@ def test_what_is_announced_is_what_is_trained_first(plugins: Plugins, make_train
         ("dense", {}, 1.0),
         ("one_shot", {}, 0.5),
         ("one_shot", {"init": "random"}, 0.0),
-        ("iterative", {}, 0.5),
+        ("iterative", {}, 0.2),
         ("progressive", {"init": "dense"}, 0.3),
         ("sparse_training", {"init": "dense"}, 0.5),
         ("regrowth", {}, 0.3),
