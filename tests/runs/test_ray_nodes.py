@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from msbench.runs.ray_node import ATTEMPT
+from tests.runs.processes import command_lines
 from tests.runs.ray_plugins import MARK
 from tests.runs.ray_suites import Told, assert_same, suite
 
@@ -97,15 +98,9 @@ def test_a_node_stops_a_run_that_was_given_to_another(cluster: Any, tmp_path: Pa
 
 def ours(folder: Path) -> list[str]:
     """Processes of Ray that lie in a folder, and workers of a store there."""
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if str(folder) in line and ("msbench.runs.worker" in line or "/ray/" in line):
-            lines.append(line)
-    return lines
+    return [
+        line for line in command_lines() if str(folder) in line and ("msbench.runs.worker" in line or "/ray/" in line)
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
