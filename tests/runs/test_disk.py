@@ -145,9 +145,7 @@ def test_a_disk_that_fills_up_is_a_line_and_leaves_no_half_run(tmp_path: Path, c
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs Linux's unshare; make test-all on Linux runs this")
 def test_a_real_full_disk(tmp_path: Path, cache: Path) -> None:
     if subprocess.run(["unshare", "-rm", "true"], check=False).returncode != 0:
-        pytest.skip(
-            "no right to mount a disk here; make test-all runs this where there is one"
-        )
+        pytest.skip("no right to mount a disk here; make test-all runs this where there is one")
     store = tmp_path / "disk"
     store.mkdir()
     command = [sys.executable, "-m", "msbench.cli.main", *RUN, "--results", str(store)]
