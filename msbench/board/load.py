@@ -123,7 +123,7 @@ def _run_folders(folder: Path) -> list[Path]:
 
 def read_run(folder: Path, known: Container[str] = frozenset()) -> Run:
     """The run in a folder. Raises UserError where its record is not valid, or something there is a link."""
-    path = folder / RECORD
+    path = f"{folder}/{RECORD}"  # a text: thousands of paths take longer to make than to open
     try:
         if stat.S_ISLNK(os.lstat(folder).st_mode) or not stat.S_ISREG(os.lstat(path).st_mode):
             raise UserError(f"{path}: is a link, or no file; copy the run itself there")
@@ -131,7 +131,7 @@ def read_run(folder: Path, known: Container[str] = frozenset()) -> Run:
         sha256 = hashlib.sha256(raw).hexdigest()
         record = _known(raw) if sha256 in known else None
         if record is None:
-            record = parse_record(parse_json(raw), str(path))
+            record = parse_record(parse_json(raw), path)
             _check(record)
         run = Run(record, folder, sha256)
         named = any(name == VERIFIED for name, _, _ in run.files)
@@ -141,7 +141,7 @@ def read_run(folder: Path, known: Container[str] = frozenset()) -> Run:
     return replace(run, verified=read_verified(folder, run.run_id, sha256)) if named else run
 
 
-def _raw(path: Path) -> bytes:
+def _raw(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size > LARGEST:
             raise JsonError(f"larger than {LARGEST:,} bytes")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from msbench.board.grouping import Board, group
+from msbench.board.grouping import Board, canonical, group
 from msbench.board.load import Run
 from msbench.runs.record import Record
 from tests.board.conftest import FACES, Factory
@@ -41,6 +44,32 @@ def test_different_datasets_give_separate_boards(factory: Factory) -> None:
 def test_what_may_not_be_ranked_together_is_apart(factory: Factory, change: dict[str, Any]) -> None:
     boards, _ = _group([factory.record("random"), factory.record("group_lasso", **change)])
     assert len(boards) == 2
+
+
+@pytest.mark.parametrize("data", [{"batch": 4}, "rooms", None])
+def test_a_configuration_that_does_not_name_its_dataset_stops_nothing(factory: Factory, data: object) -> None:
+    boards, unplaced = _group([factory.record("random"), factory.record("group_lasso", config={"data": data})])
+    assert sum(len(board.runs) for board in boards) + len(unplaced) == 2
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False) | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_canonical_text_is_json_that_forgets_the_order_of_keys_only(value: Any) -> None:
+    assert canonical(value) == json.dumps(value, sort_keys=True)
+    assert canonical(_turned(value)) == canonical(value)
+
+
+def _turned(value: Any) -> Any:
+    """The same value with every mapping in the opposite order."""
+    if isinstance(value, dict):
+        return {key: _turned(item) for key, item in reversed(value.items())}
+    return [_turned(item) for item in value] if isinstance(value, list) else value
 
 
 def test_budget_scope_and_unit_separate_boards(factory: Factory) -> None:
