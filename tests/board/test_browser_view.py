@@ -111,6 +111,15 @@ def test_an_address_that_means_nothing_is_the_usual_view(visit: Visit, link: str
     assert (_shown(page), _columns(page)) == (_shown(usual), _columns(usual))
 
 
+def test_the_first_layout_has_the_usual_columns_already(visit: Visit) -> None:
+    page = visit("index.html")
+    usual = _columns(page)
+    page.route("**/*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    page.reload()
+    assert page.locator("#filters").is_hidden()  # no script has run
+    assert _columns(page) == usual
+
+
 def test_columns_come_and_go_with_their_heads(visit: Visit) -> None:
     page = visit("index.html")
     usual = _columns(page)

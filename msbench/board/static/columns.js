@@ -6,7 +6,7 @@
   const headers = [...table.querySelectorAll(".heads th")];
   const spans = [...table.querySelectorAll(".groups > [data-keys]")];
   const wide = [...table.querySelectorAll("tr.section > th, td.broken")];
-  const sheet = document.head.appendChild(document.createElement("style"));
+  const sheet = document.getElementById("column-rules"); // Until here it hides what the page does not usually show.
   const usual = new Set(boxes.filter((box) => box.defaultChecked).map((box) => box.value));
 
   function rules(hidden) {

@@ -5,6 +5,7 @@
   const PLOTLY = new URL("plotly.min.js", document.currentScript.src).href;
   const KEYS_AT_FIRST = 12; // As many methods as a legend shows before it is unfolded.
   const NARROW = 480;
+  const REST = 2000; // Milliseconds before plots that nobody came near are made ready: paper needs them, the table does not.
   const PRINTED = 480; // Width of a plot on paper: two beside each other on A4.
   const MARKS = {
     circle: '<circle cx="13" cy="6" r="4.5"/>',
@@ -203,7 +204,7 @@
   );
   plots.forEach((plot) => plot.classList.add("waits"));
   plots.forEach((plot) => near.observe(plot));
-  if (plots.length) (window.requestIdleCallback ?? setTimeout)(load);
+  if (plots.length) setTimeout(() => (window.requestIdleCallback ?? setTimeout)(load), REST);
   document.addEventListener("themechange", () => ask(drawn()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => ask(drawn()));
 
