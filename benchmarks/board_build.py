@@ -23,8 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from msbench.board.build import build_site  # noqa: E402
-from msbench.runs.record import write_record  # noqa: E402
+from msbench.board.site.build import build_site  # noqa: E402
+from msbench.records.record import write_record  # noqa: E402
 from tests.board.conftest import Factory  # noqa: E402
 from tests.board.synthetic import on_board, records, write  # noqa: E402
 

@@ -19,7 +19,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 import msbench
-from msbench.runs.record import Record
+from msbench.records.record import Record
 
 mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "msbench", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False})

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from msbench.data.dataset import Dataset
     from msbench.models.base import Backbone, Head
-    from msbench.runs.record import Record
+    from msbench.records.record import Record
     from msbench.sparsity.criteria import Criterion
     from msbench.training.balancing import LossBalancer
     from msbench.training.sparsifier import Sparsifier

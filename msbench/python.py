@@ -10,8 +10,8 @@ from rich.console import Console
 from msbench.cli.display import Lines
 from msbench.plugins import load_plugins, source_of
 from msbench.request import make_request
-from msbench.runs.store import default_cache, default_results
 from msbench.runs.suite import Outcome, run_experiment
+from msbench.store.store import default_cache, default_results
 
 
 def run(

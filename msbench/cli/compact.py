@@ -11,7 +11,7 @@ from msbench.cli import options as o
 
 if TYPE_CHECKING:
     from msbench.handover import HandOver, Saved
-    from msbench.runs.record import Record
+    from msbench.records.record import Record
 
 Run = Annotated[str, typer.Argument(help="A run's id, or any part of it that is unique (msbench results list).")]
 To = Annotated[
@@ -48,7 +48,7 @@ def compact(
     from msbench.handover.of_run import compact_run
     from msbench.handover.to_onnx import check_installed
     from msbench.plugins import load_plugins
-    from msbench.runs.store import Store
+    from msbench.store.store import Store
 
     store = Store(o.results_folder(results))
     run_id = store.resolve(run)

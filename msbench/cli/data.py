@@ -64,7 +64,7 @@ def info(
     from msbench.data.summary import about, found
     from msbench.data.summary import verify as verify_packed
     from msbench.errors import UserError
-    from msbench.runs.store import default_cache
+    from msbench.store.store import default_cache
 
     dataset, cache, console = _build(name, overrides, source, plugin), default_cache(), make_console()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -100,7 +100,7 @@ def prepare(
     """
     from msbench.cli.display import make_console, make_display
     from msbench.data.convert import convert
-    from msbench.runs.store import default_cache
+    from msbench.store.store import default_cache
 
     dataset, console = _build(name, overrides, source, plugin), make_console()
     try:
@@ -130,7 +130,7 @@ def preview(
     from msbench.data.dataset import PARTS
     from msbench.data.preview import contact_sheet
     from msbench.errors import UserError, nearest
-    from msbench.runs.store import default_cache
+    from msbench.store.store import default_cache
 
     if part not in PARTS:
         raise UserError(f"--part {part!r}: {nearest(part, PARTS)}")

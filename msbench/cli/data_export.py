@@ -27,7 +27,7 @@ def export(
     from msbench.experiment import dataset_config
     from msbench.plugins import load_plugins
     from msbench.runs.build import build_dataset
-    from msbench.runs.store import default_cache
+    from msbench.store.store import default_cache
 
     plugins = load_plugins(plugin or [])
     plugins.get("dataset", name)

@@ -12,7 +12,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from msbench.runs.record import Record
+from msbench.records.record import Record
 
 
 class CommandDisplay(Protocol):

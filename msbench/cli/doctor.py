@@ -16,8 +16,8 @@ def doctor(results: o.Results = None) -> None:
     Example: msbench doctor
     """
     from msbench.plugins import load_plugins
-    from msbench.runs.provenance import environment
-    from msbench.runs.store import default_cache
+    from msbench.runs.identity.provenance import environment
+    from msbench.store.store import default_cache
 
     good = True
 

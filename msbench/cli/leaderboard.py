@@ -33,7 +33,7 @@ def build(
 
     Example: msbench leaderboard build --records leaderboard/records -o site
     """
-    from msbench.board.build import build_site
+    from msbench.board.site.build import build_site
 
     source = lo.source_of(results, records, out)
     built = build_site(source.runs, source.out, source.library(plugin), figures=figures)
@@ -51,9 +51,9 @@ def audit(
 
     Example: msbench leaderboard audit
     """
-    from msbench.board.audit import audit as judge
-    from msbench.board.grouping import group as group_runs
-    from msbench.board.load import load
+    from msbench.board.auditing.audit import audit as judge
+    from msbench.board.comparison.grouping import group as group_runs
+    from msbench.board.reading.load import load
     from msbench.errors import UserError
 
     source = lo.source_of(results, records)

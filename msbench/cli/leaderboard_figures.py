@@ -13,8 +13,8 @@ from msbench.cli import options as o
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from msbench.board.load import Loaded
     from msbench.board.plots import Figure
+    from msbench.board.reading.load import Loaded
 
 
 def figures(
@@ -27,8 +27,8 @@ def figures(
 
     Example: msbench leaderboard figures -o figures
     """
-    from msbench.board.load import load
     from msbench.board.plots.pdf import write_pdfs
+    from msbench.board.reading.load import load
     from msbench.errors import UserError
 
     source = lo.source_of(results, records)
@@ -43,9 +43,9 @@ def figures(
 
 def _of_boards(loaded: Loaded) -> Iterator[tuple[str, str, list[Figure]]]:
     """Title, folder name and figures of each board."""
-    from msbench.board.grouping import group
+    from msbench.board.comparison.grouping import group
+    from msbench.board.comparison.ranking import BoardRows
     from msbench.board.plots import board_figures
-    from msbench.board.ranking import BoardRows
 
     for board in group(loaded.runs)[0]:
         yield board.title, board.slug, board_figures(BoardRows.of(board))

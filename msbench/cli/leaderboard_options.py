@@ -48,7 +48,7 @@ class Source:
 def source_of(results: Path | None, records: Path | None, out: Path | None = None) -> Source:
     """The store, or a folder of records. UserError where both are named, or it is not there."""
     from msbench.errors import UserError
-    from msbench.runs.store import Store
+    from msbench.store.store import Store
 
     if records is not None:
         if results is not None:

@@ -41,7 +41,7 @@ def publish(
     from msbench.publishing.publish import PublicFolder
     from msbench.publishing.publish import publish as copy
     from msbench.publishing.shelve import BAD
-    from msbench.runs.store import Store
+    from msbench.store.store import Store
 
     if bool(runs) == every:
         raise UserError("name runs, or --all for every run of the store (not both)")
@@ -123,7 +123,7 @@ def _say(found: Iterable[Shelved]) -> None:
 
 
 def _build(records: Path, site: Path, plugin: list[str] | None, figures: bool) -> None:
-    from msbench.board.build import build_site
+    from msbench.board.site.build import build_site
 
     source = lo.source_of(None, records, site)
     built = build_site(source.runs, source.out, source.library(plugin), figures=figures)

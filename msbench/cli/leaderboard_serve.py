@@ -25,7 +25,7 @@ def serve(
     import threading
     import webbrowser
 
-    from msbench.board.build import build_site
+    from msbench.board.site.build import build_site
     from msbench.errors import UserError
     from msbench.publishing.serve import served, watch
     from msbench.runs.trouble import ends_are_interrupts

@@ -11,7 +11,7 @@ from msbench.cli import options as o
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from msbench.runs.measurement import Case, Measurement, Pair, Request
+    from msbench.records.measurement import Case, Measurement, Pair, Request
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs' ids, or parts of them that are unique.")]
 Device = Annotated[str, typer.Option(help="'cpu', 'cuda' or both, by comma.")]
@@ -42,8 +42,8 @@ def measure(
     from msbench.cli.display import make_console
     from msbench.config import RunConfig
     from msbench.errors import UserError
-    from msbench.runs.measurement import save
-    from msbench.runs.store import Store
+    from msbench.store.measurements import save
+    from msbench.store.store import Store
 
     store = Store(o.results_folder(results))
     request = _request(device, batch, size, threads or 1, dtype, seconds)
@@ -78,7 +78,7 @@ def measure(
 
 def _request(device: str, batch: str, size: int | None, threads: int, dtype: str, seconds: float) -> Request:
     from msbench.errors import UserError
-    from msbench.runs.measurement import Request
+    from msbench.records.measurement import Request
 
     devices, dtypes = _listed("--device", device, ("cpu", "cuda")), _listed("--dtype", dtype, ("fp32", "bf16"))
     try:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from msbench.papers.fill import Filled
     from msbench.papers.schema import PaperTable
     from msbench.plugins import Plugins
+    from msbench.records.record import Record
     from msbench.request import Request
-    from msbench.runs.record import Record
 
 Sparsifiers = Annotated[
     list[str] | None,
@@ -59,7 +59,7 @@ Dataset = Annotated[str, typer.Argument(help="A dataset's name (msbench data lis
 
 def results_folder(results: Path | None) -> Path:
     """`--results`, or the default."""
-    from msbench.runs.store import default_results
+    from msbench.store.store import default_results
 
     return results if results is not None else default_results()
 

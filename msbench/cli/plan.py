@@ -26,10 +26,10 @@ def plan(
 
     from msbench.cli.display import make_console
     from msbench.plugins import load_plugins
+    from msbench.runs.engines.sharing import sharing
     from msbench.runs.estimate import estimate
     from msbench.runs.plan import make_plan
-    from msbench.runs.sharing import sharing
-    from msbench.runs.store import Store, default_cache
+    from msbench.store.store import Store, default_cache
 
     plugins = load_plugins(plugin or [])
     request = o.compose_request(

@@ -31,7 +31,7 @@ def list_(results: o.Results = None) -> None:
     from rich.table import Table
 
     from msbench.cli.display import make_console
-    from msbench.runs.store import Store
+    from msbench.store.store import Store
 
     store = Store(o.results_folder(results))
     table = Table("run", "status", "sparsity", "Δ_T %", "created", box=None, header_style="bold")
@@ -50,8 +50,8 @@ def show(run: o.Run, results: o.Results = None) -> None:
 
     Example: msbench results show meta_sparsity-rooms-quick-natural-s0
     """
-    from msbench.runs.measurement import measurements
-    from msbench.runs.store import Store
+    from msbench.store.measurements import measurements
+    from msbench.store.store import Store
 
     store = Store(o.results_folder(results))
     run_id = store.resolve(run)
@@ -73,8 +73,8 @@ def export(
     Example: msbench results export results.csv
     """
     from msbench.errors import UserError
-    from msbench.runs.export import export_records
-    from msbench.runs.store import Store
+    from msbench.store.export import export_records
+    from msbench.store.store import Store
 
     kinds: dict[str, Literal["csv", "json", "parquet"]] = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
     if out.suffix not in kinds:

@@ -35,7 +35,7 @@ def clean(
     Example: msbench results clean --failed --older-than 7 --dry-run
     """
     from msbench.runs.clean import Asked, alone, published_runs, remove, what_to_clean
-    from msbench.runs.store import Store
+    from msbench.store.store import Store
 
     store = Store(o.results_folder(results))
     if not store.runs.is_dir():

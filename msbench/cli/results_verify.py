@@ -11,7 +11,7 @@ from msbench.cli import options as o
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from msbench.runs.verify import Verified
+    from msbench.runs.verification.verify import Verified
 
 
 def verify(
@@ -31,9 +31,9 @@ def verify(
     from msbench.cli.display import make_console
     from msbench.errors import UserError
     from msbench.plugins import load_plugins
-    from msbench.runs.store import Store, default_cache
-    from msbench.runs.verify import find_run, has_network
-    from msbench.runs.verify import verify as verified
+    from msbench.runs.verification.verify import find_run, has_network
+    from msbench.runs.verification.verify import verify as verified
+    from msbench.store.store import Store, default_cache
 
     if (run is None) == (not every):
         raise UserError("results verify: name a run or a record, or give --all")

@@ -11,9 +11,9 @@ from msbench.cli import options as o
 
 if TYPE_CHECKING:
     from msbench.data.dataset import Dataset
+    from msbench.records.record import Record
+    from msbench.runs.identity.why import Reason
     from msbench.runs.plan import PlannedRun
-    from msbench.runs.record import Record
-    from msbench.runs.why import Reason
 
 
 def why(
@@ -37,7 +37,7 @@ def why(
     Example: msbench results why random-rooms
     """
     from msbench.errors import UserError
-    from msbench.runs.store import Store
+    from msbench.store.store import Store
 
     store, given = Store(o.results_folder(results)), words or []
     if sparsifier or preset:
@@ -65,7 +65,7 @@ def why(
 
 
 def _reasons(store: Any, flags: dict[str, Any]) -> list[Reason]:
-    from msbench.runs.why import explain
+    from msbench.runs.identity.why import explain
 
     return [explain(store, planned, dataset) for planned, dataset in _planned(store, flags)]
 
@@ -73,7 +73,7 @@ def _reasons(store: Any, flags: dict[str, Any]) -> list[Reason]:
 def _of_run(store: Any, run: str, plugins: list[str]) -> Reason:
     """A stored run against what its own command would run today."""
     from msbench.errors import UserError
-    from msbench.runs.why import compare
+    from msbench.runs.identity.why import compare
 
     run_id = store.resolve(run)
     record = store.find(run_id)
@@ -126,7 +126,7 @@ def _planned(store: Any, flags: dict[str, Any]) -> list[tuple[PlannedRun, Datase
     from msbench.request import make_request
     from msbench.runs.build import build_dataset
     from msbench.runs.plan import make_plan
-    from msbench.runs.store import default_cache
+    from msbench.store.store import default_cache
 
     sources, seed = list(flags["plugin"] or []), flags["seed"]
     plugins = load_plugins(sources)

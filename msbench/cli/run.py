@@ -34,14 +34,14 @@ def run(
 
     Example: msbench run -s meta_sparsity -s one_shot_magnitude --budget matched --seeds 3
     """
-    from msbench.board.terminal import render_text
+    from msbench.board.table.terminal import render_text
     from msbench.cli.display import make_console, make_display
     from msbench.cli.explain import explain_plan
     from msbench.papers.render import to_text
     from msbench.plugins import load_plugins
     from msbench.runs.plan import make_plan
-    from msbench.runs.store import Store, default_cache
     from msbench.runs.suite import run_experiment
+    from msbench.store.store import Store, default_cache
 
     started = time.monotonic()
     engine = [f"engine.{key}={value}" for key, value in (("jobs", jobs), ("timeout", timeout)) if value is not None]

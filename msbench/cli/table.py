@@ -37,7 +37,7 @@ def table(
     from msbench.papers.render import FORMATS, to_csv, to_latex, to_markdown, to_text
     from msbench.papers.schema import load_table
     from msbench.plugins import load_plugins
-    from msbench.runs.store import Store
+    from msbench.store.store import Store
 
     if format_ not in FORMATS:
         raise UserError(f"--format {format_}: {nearest(format_, FORMATS)}")

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from msbench.docsgen.markdown import table, type_name
-from msbench.runs.record import Record
+from msbench.records.record import Record
 
 
 def parts(model: type[BaseModel] = Record) -> dict[type[BaseModel], str]:

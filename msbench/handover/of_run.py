@@ -9,10 +9,10 @@ from msbench.config import RunConfig
 from msbench.errors import UserError
 from msbench.handover.network import HandOver, RoundTo, check_rounding, compact
 from msbench.plugins import Plugins
+from msbench.records.record import Record
 from msbench.runs.build import rebuild
-from msbench.runs.record import Record
-from msbench.runs.store import Store
 from msbench.sparsity.mask import Mask
+from msbench.store.store import Store
 
 
 def compact_run(plugins: Plugins, store: Store, run: str, round_to: RoundTo = 1) -> tuple[Record, HandOver]:

@@ -11,13 +11,13 @@ from typing import Any
 
 import yaml
 
-from msbench.board.grouping import canonical
-from msbench.board.load import FINISHED
+from msbench.board.comparison.grouping import canonical
+from msbench.board.reading.load import FINISHED
 from msbench.board.statistics import Summary, summarize
 from msbench.compose import config_folder
 from msbench.papers.schema import Column, PaperTable, Row
 from msbench.papers.values import constant, value
-from msbench.runs.record import Record
+from msbench.records.record import Record
 
 SEEDS = 3
 """How many seeds the command asks for when the store has none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msbench.papers.schema import Column
-from msbench.runs.record import Record
+from msbench.records.record import Record
 
 
 def value(column: Column, record: Record, records: Mapping[str, Record]) -> float | None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from msbench.board import text
 from msbench.board.library.shelf import Papers
 from msbench.board.library.tables import PaperCell, PaperColumn, PaperLine, PaperView
-from msbench.board.load import Run
-from msbench.board.summary import warnings
+from msbench.board.reading.load import Run
+from msbench.board.table.summary import warnings
 from msbench.compose import config_folder
 from msbench.papers.fill import Filled, Line, Wanted, fill
 from msbench.papers.grid import Grid, GridRow, heading
 from msbench.papers.schema import Column, load_table, names
-from msbench.runs.record import Record
+from msbench.records.record import Record
 
 
 def papers(unpruned: frozenset[str]) -> Papers:

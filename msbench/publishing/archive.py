@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from msbench.publishing.published import FILES, LARGEST
-from msbench.runs.measurement import FOLDER
+from msbench.records.measurement import FOLDER
 
 SUFFIXES: Final = (".zip", ".tar.gz", ".tgz")
 MEMBERS: Final = 200_000

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from msbench.board.load import FINISHED, Run
-from msbench.board.measured import timings
-from msbench.runs.measurement import Measurement
-from msbench.runs.record import LatencyPart, MetricValue, Record
+from msbench.board.reading.load import FINISHED, Run
+from msbench.board.reading.measured import timings
+from msbench.records.measurement import Measurement
+from msbench.records.record import LatencyPart, MetricValue, Record
 
 _DIGEST_LENGTH = 12
 _ROUNDING = 1e-6

@@ -7,14 +7,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from msbench.board.load import RECORD, Run
-from msbench.board.measured import MEASUREMENTS, read_measurements, united
-from msbench.board.run_files import masked
-from msbench.board.verified import VERIFIED
+from msbench.board.reading.load import RECORD, Run
+from msbench.board.reading.measured import MEASUREMENTS, read_measurements, united
+from msbench.board.reading.run_files import masked
+from msbench.board.reading.verified import VERIFIED
 from msbench.publishing.published import FILES
-from msbench.runs.measurement import Measurement
+from msbench.records.measurement import Measurement
+from msbench.records.strict_json import read_json
 from msbench.runs.places import placeless, told
-from msbench.runs.strict_json import read_json
 
 Contents = dict[str, Path | bytes]
 """Files by name: a file to copy, or what to write."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from msbench.board.load import RECORD
+from msbench.board.reading.load import RECORD
 from msbench.errors import UserError
 from msbench.publishing.archive import SUFFIXES, ArchiveError, unpack
 from msbench.publishing.publish import PublicFolder

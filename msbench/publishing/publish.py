@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from msbench.board.load import Run, read_run
+from msbench.board.reading.load import Run, read_run
 from msbench.errors import UserError
 from msbench.publishing.shelve import Shelved, shelve
-from msbench.runs.store import Store
+from msbench.store.store import Store
 
 IGNORED = "site/\n.*.lock\n.site.*\n.*.writing\n"
 """What of a published folder is made from the rest, and is not committed."""
@@ -118,7 +118,7 @@ def _files_objection(run: Run) -> str:
 
 
 def _identity_objection(path: Path, said: str) -> str:
-    from msbench.runs.provenance import identity_digest
+    from msbench.runs.identity.provenance import identity_digest
 
     try:
         found = identity_digest(json.loads(path.read_bytes()))

@@ -9,13 +9,13 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from msbench.board.load import RECORD, Run, read_run
-from msbench.board.measured import MEASUREMENTS, is_of, parse_measurements
-from msbench.board.verified import VERIFIED
+from msbench.board.reading.load import RECORD, Run, read_run
+from msbench.board.reading.measured import MEASUREMENTS, is_of, parse_measurements
+from msbench.board.reading.verified import VERIFIED
 from msbench.errors import UserError
 from msbench.publishing.checks import measurement_objections, objections
+from msbench.records.strict_json import JsonError, read_json
 from msbench.runs.places import placeless
-from msbench.runs.strict_json import JsonError, read_json
 
 MANIFEST: Final = "published.json"
 FILES: Final = {

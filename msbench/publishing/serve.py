@@ -12,8 +12,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
-from msbench.board.load import RECORD
-from msbench.board.verified import VERIFIED
+from msbench.board.reading.load import RECORD
+from msbench.board.reading.verified import VERIFIED
 from msbench.errors import UserError
 
 HOST: Final = "127.0.0.1"

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 from filelock import FileLock
 
 from msbench.board.inert import line
-from msbench.board.load import RECORD, Run, read_run
-from msbench.board.measured import MEASUREMENTS
+from msbench.board.reading.load import RECORD, Run, read_run
+from msbench.board.reading.measured import MEASUREMENTS
 from msbench.errors import UserError
 from msbench.publishing.checks import measurement_objections, objections
 from msbench.publishing.contents import Contents, contents, later_of, together

@@ -24,7 +24,7 @@ from msbench.data.dataset import Dataset
 from msbench.data.packed import PackedDataset
 from msbench.errors import UserError
 from msbench.plugins import Component, Plugins, field_types
-from msbench.runs.sources import class_digest
+from msbench.runs.identity.sources import class_digest
 
 
 def catalogue(plugins: Plugins) -> Catalogue:

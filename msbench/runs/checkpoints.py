@@ -18,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from msbench.runs.describe import Job
-from msbench.runs.provenance import identity_digest
+from msbench.runs.identity.provenance import identity_digest
 from msbench.runs.starts import machine_of
-from msbench.runs.store import CHECKPOINT
+from msbench.store.store import CHECKPOINT
 from msbench.training.state import State
 
 SHARE = 50

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from msbench.errors import UserError
-from msbench.runs.locks import FOLDER as LOCKS
-from msbench.runs.locks import Locks
-from msbench.runs.record import Record, read_record
-from msbench.runs.sources import host_digest
+from msbench.records.record import Record, read_record
+from msbench.records.strict_json import JsonError, read_json
+from msbench.runs.identity.sources import host_digest
 from msbench.runs.starts import ABOUT
-from msbench.runs.store import CHECKPOINT, RECORD, REPLACED, REUSED, TRAINED, Store
-from msbench.runs.strict_json import JsonError, read_json
 from msbench.selection import MASK
+from msbench.store.locks import FOLDER as LOCKS
+from msbench.store.locks import Locks
+from msbench.store.store import CHECKPOINT, RECORD, REPLACED, REUSED, TRAINED, Store
 
 WEIGHTS = "model.safetensors"
 

@@ -13,7 +13,7 @@ from msbench.board.library.sheets import Sheet, SheetTask, sheet_name
 from msbench.data.dataset import PARTS, Dataset
 from msbench.data.preview import contact_sheet
 from msbench.data.summary import about
-from msbench.runs.store import write_json
+from msbench.store.store import write_json
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,7 @@ from msbench.config import RunConfig
 from msbench.data.dataset import Dataset, Part, Samples
 from msbench.models.multitask import MultiTaskModel
 from msbench.plugins import Component
-from msbench.runs.provenance import provenance_of
-from msbench.runs.record import (
+from msbench.records.record import (
     BudgetPart,
     DatasetPart,
     MetaTestPart,
@@ -25,6 +24,7 @@ from msbench.runs.record import (
     SparsityPart,
     Status,
 )
+from msbench.runs.identity.provenance import provenance_of
 from msbench.sparsity.accounting import account
 from msbench.sparsity.costs import Costs
 from msbench.sparsity.groups import Groups

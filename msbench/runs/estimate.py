@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msbench.records.record import Record
 from msbench.runs.plan import PlannedRun
-from msbench.runs.record import Record
-from msbench.runs.store import Store
+from msbench.store.store import Store
 
 
 def estimate(plan: Sequence[PlannedRun], store: Store) -> str:

@@ -22,6 +22,7 @@ from msbench.errors import DivergedError, UserError
 from msbench.measure.table import LatencyTable
 from msbench.models.multitask import MultiTaskModel
 from msbench.plugins import Plugins
+from msbench.records.record import AllowancePart, CostPart, MetricValue, Record, TaskPart
 from msbench.runs.build import initial_digest, rebuild, weights_digest
 from msbench.runs.checkpoints import Earlier, StoredCheckpoints, checkpoints_of
 from msbench.runs.describe import (
@@ -35,17 +36,16 @@ from msbench.runs.describe import (
     sparsity_part,
 )
 from msbench.runs.guarding import diverged_first, untouched_global_generators
-from msbench.runs.identity import begin
+from msbench.runs.identity.identity import begin
+from msbench.runs.identity.provenance import environment, peak_memory, provenance_of
 from msbench.runs.metatest import meta_test
-from msbench.runs.provenance import environment, peak_memory, provenance_of
-from msbench.runs.record import AllowancePart, CostPart, MetricValue, Record, TaskPart
 from msbench.runs.starts import starts_of
-from msbench.runs.store import CHECKPOINT, Store
 from msbench.runs.units import TABLE, budget_of, multiply_add_costs, save_table
 from msbench.selection import build_criterion
 from msbench.sparsity.budget import Budget
 from msbench.sparsity.costs import Costs
 from msbench.sparsity.mask import Mask
+from msbench.store.store import CHECKPOINT, Store
 from msbench.tasks.task import Task
 from msbench.training.collectives import Ranks
 from msbench.training.evaluate import constants, evaluate, evaluate_constant

@@ -13,8 +13,8 @@ from msbench.measure.flops import multiply_adds, theoretical_speedup
 from msbench.measure.latency import Latency, measure
 from msbench.models.multitask import MultiTaskModel
 from msbench.plugins import Plugins
+from msbench.records.record import CompressionPart, DeltaPart, LatencyPart, ProofPart, Record, SpeedupPart
 from msbench.runs.build import rebuild
-from msbench.runs.record import CompressionPart, DeltaPart, LatencyPart, ProofPart, Record, SpeedupPart
 from msbench.sparsity.compaction import Compaction, compact, prove
 from msbench.sparsity.mask import Mask
 from msbench.tasks.delta import delta

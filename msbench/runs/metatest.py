@@ -5,8 +5,8 @@ from __future__ import annotations
 from safetensors.torch import load_file
 
 from msbench.config import MetaTestConfig
-from msbench.runs.store import Store
 from msbench.sparsity.mask import Mask
+from msbench.store.store import Store
 from msbench.training.trainer import Trainer
 
 MASK_FILE = "mask.safetensors"

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from msbench.board.run_files import masked
-from msbench.runs.record import Record
+from msbench.board.reading.run_files import masked
+from msbench.records.record import Record
 
 FOLDER: Final = "FOLDER"
 """Stands for a folder of whoever repeats the run: `data.root=FOLDER`, `--plugin FOLDER/mine.py`."""

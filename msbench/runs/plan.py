@@ -13,11 +13,11 @@ from msbench.config import BudgetConfig, Experiment, RunConfig, SparsifierConfig
 from msbench.errors import UserError
 from msbench.plugins import Plugins
 from msbench.runs.build import build_dataset, model_identity
-from msbench.runs.identity import made_from, with_sparsifier
-from msbench.runs.provenance import MADE, identity_digest, package_versions
-from msbench.runs.sources import class_digest, host_digest
-from msbench.runs.store import Store
+from msbench.runs.identity.identity import made_from, with_sparsifier
+from msbench.runs.identity.provenance import MADE, identity_digest, package_versions
+from msbench.runs.identity.sources import class_digest, host_digest
 from msbench.selection import MASK, criteria_of, sparsifier_config
+from msbench.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ from msbench.measure.flops import multiply_adds, theoretical_speedup
 from msbench.measure.latency import Mode, allocator_environment, measure
 from msbench.measure.memory import memory_environment, peak_forward_bytes
 from msbench.plugins import Plugins, load_plugins
+from msbench.records.measurement import Case, Energy, Measurement, Pair, Request
+from msbench.records.record import LatencyPart, Record
 from msbench.runs.finish import compression, latency_part, proof_of, trained_network
-from msbench.runs.measurement import Case, Energy, Measurement, Pair, Request
-from msbench.runs.provenance import environment
-from msbench.runs.record import LatencyPart, Record
-from msbench.runs.store import Store
+from msbench.runs.identity.provenance import environment
 from msbench.sparsity.compaction import compact, fold_batchnorm
+from msbench.store.store import Store
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 NO_GPU = "no GPU: torch sees none on this machine"

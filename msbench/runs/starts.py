@@ -21,8 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
 from msbench.runs.describe import Job
-from msbench.runs.provenance import environment
-from msbench.runs.store import Store
+from msbench.runs.identity.provenance import environment
+from msbench.store.store import Store
 from msbench.training.start import Plain
 from msbench.training.state import State
 

@@ -10,18 +10,18 @@ from msbench.board.library.sheets import SHEETS
 from msbench.config import Experiment
 from msbench.data.dataset import Progress
 from msbench.plugins import Plugins
+from msbench.records.record import Record
 from msbench.runs.build import build_dataset
 from msbench.runs.datasheet import leave_sheet
-from msbench.runs.engine import LocalEngine
+from msbench.runs.engines.local import LocalEngine
+from msbench.runs.engines.making import Display, Maker
+from msbench.runs.engines.ray_cluster import ray_package
+from msbench.runs.engines.ray_engine import RayEngine
 from msbench.runs.execute import resolve_device
-from msbench.runs.locks import Locks
-from msbench.runs.making import Display, Maker
 from msbench.runs.plan import Command, PlannedRun, make_plan
-from msbench.runs.ray_cluster import ray_package
-from msbench.runs.ray_engine import RayEngine
-from msbench.runs.record import Record
-from msbench.runs.store import Store
 from msbench.runs.trouble import ends_are_interrupts, readable_errors
+from msbench.store.locks import Locks
+from msbench.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def run_experiment(
     Several commands may use one store at a time. Raises UserError when the store cannot be written, and
     KeyboardInterrupt when the process is told to end.
     """
-    from msbench.board.build import build
+    from msbench.board.site.build import build
     from msbench.leaderboard import make_library
 
     store = Store(results.resolve())

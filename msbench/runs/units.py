@@ -18,7 +18,7 @@ from msbench.measure.flops import layer_multiply_adds
 from msbench.measure.table import LatencyTable, LayerShape, layer_calls, measure_table
 from msbench.plugins import Plugins
 from msbench.runs.build import rebuild
-from msbench.runs.provenance import environment
+from msbench.runs.identity.provenance import environment
 from msbench.sparsity.budget import Budget
 from msbench.sparsity.costs import Costs
 from msbench.sparsity.groups import Groups

@@ -16,8 +16,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from pyarrow import parquet
 
-from msbench.board.build import build
-from msbench.runs.record import Record, write_record
+from msbench.board.site.build import build
+from msbench.records.record import Record, write_record
 
 SPECS = {
     "segmentation": {

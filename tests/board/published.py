@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from msbench.runs.record import Record
+from msbench.records.record import Record
 from tests.board.conftest import Factory
 
 HERE = {"model": "A CPU", "cores": 2}

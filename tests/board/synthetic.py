@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from msbench.runs.record import Record
+from msbench.records.record import Record
 from tests.board.conftest import Factory
 
 LEVELS = (0.5, 0.7, 0.9, 0.97)

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from msbench.board.audit import Audit, audit
-from msbench.board.grouping import group
-from msbench.board.load import Loaded, Run, Unreadable
-from msbench.board.points import Point
+from msbench.board.auditing.audit import Audit, audit
+from msbench.board.comparison.grouping import group
+from msbench.board.comparison.points import Point
+from msbench.board.reading.load import Loaded, Run, Unreadable
 from msbench.cli.main import app
 from msbench.errors import UserError
-from msbench.runs.record import Record
+from msbench.records.record import Record
 from tests.board.conftest import Factory
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)

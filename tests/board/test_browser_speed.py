@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from msbench.board.build import build
+from msbench.board.site.build import build
 from tests.board import synthetic
 
 pytestmark = pytest.mark.browser

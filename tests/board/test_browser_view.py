@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page
 
-from msbench.board.build import build
+from msbench.board.site.build import build
 from tests.board.conftest import Factory
 
 pytestmark = pytest.mark.browser

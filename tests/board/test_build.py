@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from msbench.board import build as build_module
-from msbench.board.build import build
+from msbench.board.site import build as build_module
+from msbench.board.site.build import build
 from msbench.errors import UserError
-from msbench.runs.record import Record
+from msbench.records.record import Record
 from tests.board.conftest import FACES, Factory
 
 Built = Callable[[list[Record]], Path]

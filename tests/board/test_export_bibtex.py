@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msbench.board.bibtex import board_bibtex, citation_fields
+from msbench.board.downloads.bibtex import board_bibtex, citation_fields
 from tests.board.conftest import Factory
 from tests.board.test_export_latex import rows_of
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from msbench.board.build import build
-from msbench.board.datafile import DATA_VERSION, DataFile, record_lines
-from msbench.board.facets import anchor_of, command_of, facets
-from msbench.board.rows import Row
-from msbench.runs.record import Record, write_record
+from msbench.board.comparison.rows import Row
+from msbench.board.downloads.datafile import DATA_VERSION, DataFile, record_lines
+from msbench.board.site.build import build
+from msbench.board.table.facets import anchor_of, command_of, facets
+from msbench.records.record import Record, write_record
 from tests.board.conftest import Factory
 from tests.board.test_export_latex import rows_of
 

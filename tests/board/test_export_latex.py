@@ -7,11 +7,11 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msbench.board.grouping import group
-from msbench.board.latex import board_latex, escape
-from msbench.board.load import Run
-from msbench.board.ranking import BoardRows
-from msbench.runs.record import Record
+from msbench.board.comparison.grouping import group
+from msbench.board.comparison.ranking import BoardRows
+from msbench.board.downloads.latex import board_latex, escape
+from msbench.board.reading.load import Run
+from msbench.records.record import Record
 from tests.board.conftest import Factory
 
 SPECIAL = re.compile(r"(?<!\\)[&%$#_{}~^]")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msbench.board.grouping import Board, canonical, group
-from msbench.board.load import Run
-from msbench.runs.record import Record
+from msbench.board.comparison.grouping import Board, canonical, group
+from msbench.board.reading.load import Run
+from msbench.records.record import Record
 from tests.board.conftest import FACES, Factory
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Page
 
-from msbench.board.build import build
 from msbench.board.inert import inert, line
-from msbench.board.load import MAX_DEPTH, MAX_TEXT, load
+from msbench.board.reading.load import MAX_DEPTH, MAX_TEXT, load
+from msbench.board.site.build import build
 from tests.board.conftest import Factory
 from tests.board.test_pages import Outline
 

@@ -10,12 +10,12 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
-from msbench.board.build import build
 from msbench.board.library.catalogue import Catalogue, InstalledDataset, InstalledMethod, InstalledPackage, Parameter
 from msbench.board.library.names import file_name, method_of
 from msbench.board.library.sheets import Sheet, SheetTask
 from msbench.board.library.shelf import Library
-from msbench.runs.record import Record
+from msbench.board.site.build import build
+from msbench.records.record import Record
 from tests.board.conftest import Factory
 from tests.board.test_pages import EVIL, Outline
 

@@ -9,7 +9,7 @@ import pytest
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from msbench.board.build import build
+from msbench.board.site.build import build
 from msbench.leaderboard import make_library
 from msbench.plugins import Plugins
 from tests.board.conftest import Factory

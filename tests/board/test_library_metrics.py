@@ -13,8 +13,8 @@ from msbench.board.library.formulas import FIGURES, METRICS
 from msbench.board.library.mathml import formula, frac, row
 from msbench.board.library.reading import STATUSES
 from msbench.plugins import Plugins
+from msbench.records.record import Status
 from msbench.runs.catalogue import catalogue
-from msbench.runs.record import Status
 from msbench.tasks.edges import EdgesTask
 from msbench.tasks.task import Task
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from msbench.board.load import load
+from msbench.board.reading.load import load
 from tests.board.conftest import Factory
 
 

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from msbench.board.build import build_site
-from msbench.board.load import load, read_run
-from msbench.board.measured import MEASUREMENTS, read_measurements
+from msbench.board.reading.load import load, read_run
+from msbench.board.reading.measured import MEASUREMENTS, read_measurements
+from msbench.board.site.build import build_site
 from msbench.publishing.merge import merge
 from msbench.publishing.publish import PublicFolder, publish
 from msbench.publishing.published import check_folder
-from msbench.runs.measurement import Measurement, save
-from msbench.runs.record import Record
-from msbench.runs.store import Store
+from msbench.records.measurement import Measurement
+from msbench.records.record import Record
+from msbench.store.measurements import save
+from msbench.store.store import Store
 from tests.board.published import record_of, run_id
 from tests.board.published import save as save_records
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from msbench.board.load import load
+from msbench.board.reading.load import load
 from msbench.cli.main import app
 from msbench.errors import UserError
 from msbench.publishing import archive

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from msbench.runs.record import Record
+from msbench.records.record import Record
 from tests.board.conftest import Factory
 
 Built = Callable[[list[Record]], Path]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from msbench.board import pictures
-from msbench.board.build import build_site
+from msbench.board.site import pictures
+from msbench.board.site.build import build_site
 from tests.board.conftest import Factory
 
 

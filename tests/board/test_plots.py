@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from plotly import graph_objects as go
 
-from msbench.board.grouping import group
-from msbench.board.load import Run, load
+from msbench.board.comparison.grouping import group
+from msbench.board.comparison.ranking import BoardRows
 from msbench.board.plots import Figure, View, board_figures, run_figures
 from msbench.board.plots.frame import plotly_json
 from msbench.board.plots.methods import COLORS, Methods, Style
-from msbench.board.ranking import BoardRows
-from msbench.runs.record import Record
+from msbench.board.reading.load import Run, load
+from msbench.records.record import Record
 from tests.board.conftest import Factory
 
 

@@ -11,13 +11,13 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 from typer.testing import CliRunner
 
-from msbench.board.build import build_site
-from msbench.board.grouping import group
-from msbench.board.load import load
+from msbench.board.comparison.grouping import group
+from msbench.board.comparison.ranking import BoardRows
 from msbench.board.plots import Figure, board_figures, pdf, run_figures
 from msbench.board.plots.frame import View, plotly_json
 from msbench.board.plots.pdf import _draw, _palette, write_pdfs
-from msbench.board.ranking import BoardRows
+from msbench.board.reading.load import load
+from msbench.board.site.build import build_site
 from msbench.cli.main import app
 from msbench.errors import UserError
 from tests.board.conftest import Factory

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from msbench.board.curves import MEAN_POINTS, POINTS, Mean, mean_curve, notice, read_curves, thin
-from msbench.board.grouping import group
-from msbench.board.load import Run, load
+from msbench.board.comparison.curves import MEAN_POINTS, POINTS, Mean, mean_curve, notice, read_curves, thin
+from msbench.board.comparison.grouping import group
+from msbench.board.comparison.ranking import BoardRows
 from msbench.board.plots import Figure, board_figures, run_figures
-from msbench.board.ranking import BoardRows
-from msbench.runs.record import Record
+from msbench.board.reading.load import Run, load
+from msbench.records.record import Record
 from tests.board.conftest import Factory
 from tests.board.test_plots import delta_records, figures_of, trace_of
 

@@ -11,14 +11,14 @@ import pytest
 from safetensors.numpy import save_file
 from typer.testing import CliRunner, Result
 
-from msbench.board.build import build
-from msbench.board.load import Run, load
+from msbench.board.reading.load import Run, load
+from msbench.board.site.build import build
 from msbench.cli.main import app
 from msbench.errors import UserError
 from msbench.publishing.checks import objections
 from msbench.publishing.publish import PublicFolder, publish
-from msbench.runs.record import Record
-from msbench.runs.store import Store
+from msbench.records.record import Record
+from msbench.store.store import Store
 from tests.board.published import record_of, run_id, save
 
 DIGEST = "0" * 64

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from msbench.board.build import build_site
-from msbench.board.load import Run, read_run
+from msbench.board.reading.load import Run, read_run
+from msbench.board.site.build import build_site
 from msbench.publishing.publish import PublicFolder, publish
 from msbench.publishing.published import check_folder, manifest_of
-from msbench.runs.store import Store
+from msbench.store.store import Store
 from tests.board.published import record_of, run_id, save
 
 ROOT = "/home/joe/camvid"

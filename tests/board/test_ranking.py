@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from msbench.board.across import compare
-from msbench.board.cells import Cell
-from msbench.board.comparability import differences, kept_apart
-from msbench.board.grouping import Board, BoardKey, group
-from msbench.board.load import Run
+from msbench.board.comparison.across import compare
+from msbench.board.comparison.comparability import differences, kept_apart
+from msbench.board.comparison.grouping import Board, BoardKey, group
+from msbench.board.comparison.ranking import BoardRows, rank_notice
+from msbench.board.comparison.sweep import Sweep, delta_of
 from msbench.board.plots.ranks import critical_difference_figure
-from msbench.board.ranking import BoardRows, rank_notice
+from msbench.board.reading.load import Run
 from msbench.board.statistics import Span
-from msbench.board.sweep import Sweep, delta_of
-from msbench.board.tables import detail_tables, main_table
-from msbench.runs.record import Record
+from msbench.board.table.cells import Cell
+from msbench.board.table.tables import detail_tables, main_table
+from msbench.records.record import Record
 from tests.board.conftest import FACES, SCENE, Factory
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)

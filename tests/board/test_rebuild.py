@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from msbench.board.build import build_site
-from msbench.board.ledger import LEDGER
-from msbench.runs.record import Record
+from msbench.board.site.build import build_site
+from msbench.board.site.ledger import LEDGER
+from msbench.records.record import Record
 from tests.board.conftest import FACES, Factory
 
 Place = tuple[str | int, ...]

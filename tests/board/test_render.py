@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from msbench.board import render
-from msbench.board.page import Page
+from msbench.board.site import render
+from msbench.board.site.page import Page
 
 
 def test_what_a_process_cannot_write_is_raised_once_and_it_prints_no_traceback(

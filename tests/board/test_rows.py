@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from msbench.board.cells import Cell
-from msbench.board.grouping import group
-from msbench.board.load import Run
-from msbench.board.ranking import BoardRows, rank_notice
-from msbench.board.rows import Row, status_of
-from msbench.board.tables import detail_tables, main_table
-from msbench.runs.record import Record
+from msbench.board.comparison.grouping import group
+from msbench.board.comparison.ranking import BoardRows, rank_notice
+from msbench.board.comparison.rows import Row, status_of
+from msbench.board.reading.load import Run
+from msbench.board.table.cells import Cell
+from msbench.board.table.tables import detail_tables, main_table
+from msbench.records.record import Record
 from tests.board.conftest import FACES, Factory
 
 

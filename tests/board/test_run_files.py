@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from msbench.board.load import Run
-from msbench.board.run_files import HASHED, LINE, LOG_LINES, configuration, log_tail, masked, run_files
-from msbench.board.run_page import same_row
+from msbench.board.reading.load import Run
+from msbench.board.reading.run_files import HASHED, LINE, LOG_LINES, configuration, log_tail, masked, run_files
+from msbench.board.site.run_page import same_row
 from tests.board.conftest import Factory
 
 

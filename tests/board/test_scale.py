@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from msbench.board import ledger, render
-from msbench.board.build import Built, build_site
-from msbench.board.ledger import LEDGER
-from msbench.runs.record import write_record
+from msbench.board.site import ledger, render
+from msbench.board.site.build import Built, build_site
+from msbench.board.site.ledger import LEDGER
+from msbench.records.record import write_record
 from tests.board.conftest import Factory
 from tests.board.synthetic import on_board, records, write
 

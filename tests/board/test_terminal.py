@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from msbench.board.terminal import render_text
-from msbench.runs.record import Record
+from msbench.board.table.terminal import render_text
+from msbench.records.record import Record
 from tests.board.conftest import FACES, Factory
 
 

@@ -16,12 +16,12 @@ from msbench.errors import UserError
 from msbench.experiment import experiment
 from msbench.handover import network
 from msbench.plugins import Plugins, load_plugins
+from msbench.records.record import Record, write_record
 from msbench.runs.build import rebuild
 from msbench.runs.plan import Command, make_plan
-from msbench.runs.record import Record, write_record
-from msbench.runs.store import Store
 from msbench.sparsity.groups import Groups
 from msbench.sparsity.mask import Mask
+from msbench.store.store import Store
 from tests.conftest import msbench as command_line
 from tests.sparsity.networks import unsettle
 

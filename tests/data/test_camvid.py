@@ -15,7 +15,7 @@ from msbench.errors import UserError
 from msbench.experiment import experiment
 from msbench.plugins import Plugins
 from msbench.runs.plan import Command, make_plan
-from msbench.runs.store import Store
+from msbench.store.store import Store
 from msbench_plugins.datasets.camvid import CamVid, decode_pair, label_edges
 
 FOLDERS = ("train", "val", "test")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-from msbench.runs.record import Record, read_record
+from msbench.records.record import Record, read_record
 
 RECORDS = Path(__file__).parents[2] / "leaderboard" / "records"
 SHORT = (

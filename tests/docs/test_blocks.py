@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from msbench.cli.main import app
 from msbench.errors import UserError
-from msbench.runs.store import Store
+from msbench.store.store import Store
 from tests.conftest import msbench
 from tests.docs.pages import PAGES, ROOT, Block, blocks, files_of, name
 

@@ -23,7 +23,7 @@ from msbench.docsgen.hooks import hooks, signature
 from msbench.docsgen.records import parts
 from msbench.errors import UserError
 from msbench.plugins import Plugins, load_plugins
-from msbench.runs.record import Record
+from msbench.records.record import Record
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, inline, name
 
 HOOKS = (DOCS / "reference" / "hooks.md").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from msbench.config import Experiment
 from msbench.errors import UserError
 from msbench.experiment import experiment
 from msbench.plugins import Plugins
-from msbench.runs.record import read_record
+from msbench.records.record import read_record
 from msbench.selection import parse_named, split
 
 SETTINGS = """training training.lr training.samples model model.backbone model.backbone.width data data.size tasks

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from msbench.board.load import load
+from msbench.board.reading.load import load
 from msbench.errors import UserError
-from msbench.runs.record import Record, read_record
+from msbench.records.record import Record, read_record
 from tests.fuzz.mutations import mutated
 
 GOOD = (Path(__file__).parents[1] / "runs" / "records" / "v2" / "matched.json").read_bytes()

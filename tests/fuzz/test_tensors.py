@@ -16,8 +16,8 @@ from safetensors.torch import save
 from msbench.data.arrays import TENSOR
 from msbench.data.manifest import MANIFEST, Packed
 from msbench.errors import UserError
-from msbench.runs.reloaded import load_mask, load_weights
 from msbench.runs.starts import ABOUT, STATE, StoredStarts
+from msbench.runs.verification.reloaded import load_mask, load_weights
 from tests.fuzz.mutations import mutated
 
 SHARED: dict[str, Any] = {"suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}

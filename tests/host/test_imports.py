@@ -17,8 +17,12 @@ LAYERS = {
     "sparsity": {"sparsity", "models"},
     "measure": {"measure", "sparsity", "models"},
     "training": {"training", "sparsity", "models", "tasks", "data"},
+    "records": {"records"},
+    "store": {"store", "records"},
     "runs": {
         "runs",
+        "records",
+        "store",
         "training",
         "sparsity",
         "models",
@@ -33,12 +37,12 @@ LAYERS = {
         "board",
         "leaderboard",
     },
-    "handover": {"handover", "runs", "measure", "sparsity", "models", "config", "plugins"},
-    "board": {"board"},
-    "publishing": {"publishing", "board", "runs"},
-    "papers": {"papers", "runs", "board", "config", "compose", "experiment", "plugins"},
+    "handover": {"handover", "runs", "records", "store", "measure", "sparsity", "models", "config", "plugins"},
+    "board": {"board", "records"},
+    "publishing": {"publishing", "board", "runs", "records", "store"},
+    "papers": {"papers", "runs", "records", "store", "board", "config", "compose", "experiment", "plugins"},
     "scaffold": {"scaffold", "plugins"},
-    "docsgen": {"docsgen", "cli", "api", "conformance", "runs", "training", "compose", "config", "plugins"},
+    "docsgen": {"docsgen", "cli", "api", "conformance", "runs", "records", "training", "compose", "config", "plugins"},
     "conformance": {
         "conformance",
         "training",
@@ -55,6 +59,8 @@ LAYERS = {
         "conformance",
         "scaffold",
         "runs",
+        "records",
+        "store",
         "handover",
         "board",
         "papers",
@@ -72,7 +78,6 @@ LAYERS = {
 """Package to what of msbench it may import, apart from what everything may."""
 ANYONE = {"errors", "_torchvision", "hookspecs"}
 NARROW = {
-    "board": {"msbench.runs.record", "msbench.runs.strict_json", "msbench.runs.measurement"},
     "sparsity": {"msbench.training.trainer"},  # for type checking only: a criterion is given a trainer
 }
 """Single modules beyond that."""

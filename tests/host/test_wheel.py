@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from msbench.runs.record import read_record
+from msbench.records.record import read_record
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -16,7 +16,7 @@ from msbench.errors import UserError
 from msbench.experiment import experiment
 from msbench.plugins import Plugins
 from msbench.runs.plan import Command, make_plan
-from msbench.runs.store import Store
+from msbench.store.store import Store
 from tests.conftest import msbench
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from msbench.errors import UserError
-from msbench.runs.measurement import Case, Measurement, Pair, Request, measurements, save
-from msbench.runs.record import BudgetPart, CompressionPart, LatencyPart, ProofPart, SparsityPart
-from msbench.runs.store import Store
+from msbench.records.measurement import Case, Measurement, Pair, Request
+from msbench.records.record import BudgetPart, CompressionPart, LatencyPart, ProofPart, SparsityPart
+from msbench.store.measurements import measurements, save
+from msbench.store.store import Store
 
 OLD_LATENCY = {
     "device": "cpu",

@@ -19,7 +19,7 @@ from msbench.plugins import Plugins
 from msbench.runs import plan
 from msbench.runs.build import build_dataset, build_model, build_tasks, model_identity, rebuild
 from msbench.runs.plan import Command, make_plan
-from msbench.runs.store import Store
+from msbench.store.store import Store
 from msbench_plugins.backbones.chain import MobileNetV2
 from msbench_plugins.backbones.resnet import ResNet
 from msbench_plugins.backbones.small_resnet import SmallResNet

@@ -12,10 +12,10 @@ from msbench.papers.expand import expand, table_command
 from msbench.papers.fill import Filled, Wanted, fill
 from msbench.papers.schema import PaperTable
 from msbench.plugins import Plugins
+from msbench.records.record import Record
 from msbench.runs.build import build_dataset
 from msbench.runs.plan import PlannedRun, make_plan
-from msbench.runs.record import Record
-from msbench.runs.store import Store
+from msbench.store.store import Store
 
 UNPRUNED = frozenset({"dense"})
 SMOKE = ("preset=smoke",)

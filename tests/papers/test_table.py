@@ -17,8 +17,8 @@ from msbench.cli.main import app
 from msbench.papers.fill import Filled
 from msbench.papers.render import to_csv, to_latex, to_markdown, to_text
 from msbench.papers.schema import PaperTable, load_table
+from msbench.records.record import Record, write_record
 from msbench.runs.plan import PlannedRun
-from msbench.runs.record import Record, write_record
 
 Plan = Callable[..., list[PlannedRun]]
 Make = Callable[..., Record]

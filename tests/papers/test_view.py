@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from msbench.board.build import build
 from msbench.board.library.shelf import Library, Papers
+from msbench.board.site.build import build
 from msbench.papers.fill import Filled
 from msbench.papers.schema import PaperTable, names
 from msbench.papers.view import papers, view
-from msbench.runs.record import Record, write_record
+from msbench.records.record import Record, write_record
 from tests.papers.conftest import UNPRUNED
 
 

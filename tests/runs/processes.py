@@ -17,4 +17,4 @@ def command_lines() -> Iterator[str]:
 
 def workers(folder: Path) -> list[str]:
     """Command lines of live worker processes of a store."""
-    return [line for line in command_lines() if "msbench.runs.worker" in line and str(folder) in line]
+    return [line for line in command_lines() if "msbench.runs.engines.worker" in line and str(folder) in line]

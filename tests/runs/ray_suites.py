@@ -8,14 +8,14 @@ from typing import Any
 
 from msbench.experiment import experiment
 from msbench.plugins import load_plugins
+from msbench.records.record import Record
 from msbench.runs.build import build_dataset
-from msbench.runs.engine import LocalEngine
-from msbench.runs.locks import Locks
-from msbench.runs.making import Maker
+from msbench.runs.engines.local import LocalEngine
+from msbench.runs.engines.making import Maker
+from msbench.runs.engines.ray_engine import RayEngine
 from msbench.runs.plan import Command, PlannedRun, make_plan
-from msbench.runs.ray_engine import RayEngine
-from msbench.runs.record import Record
-from msbench.runs.store import Store
+from msbench.store.locks import Locks
+from msbench.store.store import Store
 from tests.runs.scripted import Seen
 
 PLUGINS = (str(Path(__file__).with_name("ray_plugins.py")),)

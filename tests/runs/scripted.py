@@ -11,13 +11,13 @@ from typing import Any
 
 from msbench.experiment import experiment
 from msbench.plugins import Plugins
-from msbench.runs.engine import LocalEngine
-from msbench.runs.locks import Locks
-from msbench.runs.making import Maker
+from msbench.records.record import MetricValue, Record, SparsifierPart
+from msbench.runs.engines.local import LocalEngine
+from msbench.runs.engines.making import Maker
+from msbench.runs.engines.processes import Processes
 from msbench.runs.plan import Command, PlannedRun, make_plan
-from msbench.runs.processes import Processes
-from msbench.runs.record import MetricValue, Record, SparsifierPart
-from msbench.runs.store import Store
+from msbench.store.locks import Locks
+from msbench.store.store import Store
 
 TEMPLATE = Record(
     run_id="",

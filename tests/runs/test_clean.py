@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from msbench.cli.main import app
 from msbench.errors import UserError
+from msbench.records.record import Record, write_record
 from msbench.runs.clean import Asked, alone, published_runs, remove, what_to_clean
-from msbench.runs.locks import Locks
-from msbench.runs.record import Record, write_record
-from msbench.runs.sources import host_digest
-from msbench.runs.store import Store
+from msbench.runs.identity.sources import host_digest
+from msbench.store.locks import Locks
+from msbench.store.store import Store
 from tests.board.conftest import Factory
 
 EVERYTHING = Asked(failed=True, superseded=True, starts=True, weights=True)

@@ -14,14 +14,14 @@ import pytest
 import torch
 
 from msbench.plugins import Plugins
-from msbench.runs.engine import LocalEngine
-from msbench.runs.locks import Locks
-from msbench.runs.making import Maker
-from msbench.runs.owner import Owner
+from msbench.records.record import Record
+from msbench.runs.engines.local import LocalEngine
+from msbench.runs.engines.making import Maker
 from msbench.runs.plan import PlannedRun
-from msbench.runs.record import Record
 from msbench.runs.starts import StoredStarts
-from msbench.runs.store import Store
+from msbench.store.locks import Locks
+from msbench.store.owner import Owner
+from msbench.store.store import Store
 from msbench.training.state import State
 from tests.conftest import msbench
 from tests.runs.scripted import Scripted, Seen, maker_of, planned
@@ -179,6 +179,6 @@ def measuring(folder: Path) -> int | None:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             words = path.read_bytes().decode().split("\0")
-            if "msbench.runs.worker" in words and "measure" in words and str(folder / "results") in words:
+            if "msbench.runs.engines.worker" in words and "measure" in words and str(folder / "results") in words:
                 return int(path.parent.name)
     return None

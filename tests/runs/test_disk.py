@@ -14,11 +14,11 @@ import pytest
 
 from msbench.errors import UserError
 from msbench.plugins import Plugins
-from msbench.runs.engine import LocalEngine
-from msbench.runs.locks import Locks
-from msbench.runs.record import read_record
-from msbench.runs.store import Store
+from msbench.records.record import read_record
+from msbench.runs.engines.local import LocalEngine
 from msbench.runs.trouble import readable_errors
+from msbench.store.locks import Locks
+from msbench.store.store import Store
 from tests.conftest import msbench
 from tests.disk import files_of_at_most
 from tests.runs.scripted import made, maker_of, planned
@@ -104,7 +104,7 @@ def test_a_store_that_is_read_only_is_one_line(tmp_path: Path) -> None:
     Store(root).open()
     modes = {path: path.stat().st_mode for path in (root, *root.iterdir())}
     script = (
-        "import sys; from pathlib import Path; from msbench.runs.locks import Locks; "
+        "import sys; from pathlib import Path; from msbench.store.locks import Locks; "
         "from msbench.runs.trouble import readable_errors; root = Path(sys.argv[1])\n"
         "with readable_errors(root), Locks(root): pass"
     )

@@ -17,14 +17,14 @@ import pytest
 
 from msbench.config import EngineConfig
 from msbench.plugins import Plugins
-from msbench.runs import durable
-from msbench.runs import store as store_module
-from msbench.runs.devices import VISIBLE, Gpus, gpu_names, runs_at_a_time
-from msbench.runs.engine import LocalEngine
-from msbench.runs.locks import Locks
-from msbench.runs.record import Status
-from msbench.runs.store import Store, write_json
+from msbench.records.record import Status
+from msbench.runs.engines.devices import VISIBLE, Gpus, gpu_names, runs_at_a_time
+from msbench.runs.engines.local import LocalEngine
 from msbench.runs.trouble import ends_are_interrupts
+from msbench.store import durable
+from msbench.store import store as store_module
+from msbench.store.locks import Locks
+from msbench.store.store import Store, write_json
 from tests.runs.scripted import TEMPLATE, made, maker_of, planned
 
 DIES = 'if what == "{what}" and run.startswith("random"): {how}'
@@ -311,7 +311,7 @@ def test_a_run_is_told_its_gpu(plugins: Plugins, tmp_path: Path) -> None:
 
 def test_a_worker_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
     start = "import subprocess, sys, os; print(subprocess.Popen([sys.executable, '-c', sys.argv[1]]).pid, flush=True)"
-    watch = f"from msbench.runs.worker import _end_with; import time; _end_with({os.getpid()}); time.sleep(600)"
+    watch = f"from msbench.runs.engines.worker import _end_with; import time; _end_with({os.getpid()}); time.sleep(600)"
     done = subprocess.run([sys.executable, "-c", start, watch], check=True, capture_output=True, text=True, timeout=300)
     worker = int(done.stdout)  # its parent is gone, and was not this process
     deadline = time.monotonic() + 300

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from msbench.python import run as msbench_run
-from msbench.runs.record import Record, read_record
-from msbench.runs.store import Store
+from msbench.records.record import Record, read_record
+from msbench.store.store import Store
 from tests.conftest import msbench
 
 ASKED = (

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from msbench.runs import locks as module
-from msbench.runs.locks import FOLDER, Locks, holder
-from msbench.runs.owner import Owner
+from msbench.store import locks as module
+from msbench.store.locks import FOLDER, Locks, holder
+from msbench.store.owner import Owner
 
 BEAT, PATIENCE = 0.05, 60.0
 HOLD = """
 import sys, time
 from pathlib import Path
-from msbench.runs.locks import Locks
+from msbench.store.locks import Locks
 with Locks(Path(sys.argv[1])) as locks:
     assert locks.acquire("run") is None
     print("held", flush=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from msbench.runs.store import Store
+from msbench.store.store import Store
 from tests.conftest import msbench
 
 pytestmark = pytest.mark.long

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from msbench.runs.record import Record
-from msbench.runs.store import Store
+from msbench.records.record import Record
+from msbench.store.store import Store
 from tests.conftest import msbench
 
 Suite = tuple[Path, subprocess.CompletedProcess[str]]

@@ -14,11 +14,11 @@ from msbench.config import EngineConfig
 from msbench.errors import UserError
 from msbench.experiment import experiment
 from msbench.plugins import Plugins
-from msbench.runs import devices
-from msbench.runs.devices import Gpus, runs_at_a_time, visible_gpus
-from msbench.runs.parallel import Prefixed
-from msbench.runs.record import Record, read_record
-from msbench.runs.sharing import sharing
+from msbench.records.record import Record, read_record
+from msbench.runs.engines import devices
+from msbench.runs.engines.devices import Gpus, runs_at_a_time, visible_gpus
+from msbench.runs.engines.parallel import Prefixed
+from msbench.runs.engines.sharing import sharing
 from tests.conftest import msbench
 from tests.runs.processes import workers
 from tests.runs.scripted import planned

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from msbench.records.record import Record, read_record
 from msbench.runs.places import command_without_places, placeless, restored
-from msbench.runs.record import Record, read_record
 
 RECORD = Path(__file__).parent / "records" / "v2" / "ok.json"
 

@@ -10,9 +10,9 @@ import pytest
 from msbench.errors import UserError
 from msbench.experiment import experiment
 from msbench.plugins import Plugins, load_plugins
-from msbench.runs import sources
+from msbench.runs.identity import sources
 from msbench.runs.plan import Command, PlannedRun, make_plan, order
-from msbench.runs.store import Store
+from msbench.store.store import Store
 
 SOURCE = '''
 from dataclasses import dataclass

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from msbench.runs import provenance
-from msbench.runs.provenance import MADE, identity_digest, installed_digest, provenance_of
+from msbench.runs.identity import provenance
+from msbench.runs.identity.provenance import MADE, identity_digest, installed_digest, provenance_of
 
 IDENTITY: dict[str, Any] = {
     "config": {"seed": 0},

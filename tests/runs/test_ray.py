@@ -14,10 +14,10 @@ from msbench.errors import UserError
 from msbench.experiment import experiment
 from msbench.plugins import Plugins
 from msbench.request import make_request
-from msbench.runs import ray_node
-from msbench.runs.ray_cluster import connected, ray_package, resources
-from msbench.runs.ray_engine import Lost
-from msbench.runs.ray_node import ATTEMPT, Ground, Order
+from msbench.runs.engines import ray_node
+from msbench.runs.engines.ray_cluster import connected, ray_package, resources
+from msbench.runs.engines.ray_engine import Lost
+from msbench.runs.engines.ray_node import ATTEMPT, Ground, Order
 from tests.runs.ray_plugins import MARK
 from tests.runs.ray_suites import Told, assert_same, suite
 from tests.runs.scripted import planned

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from msbench.runs.ray_node import ATTEMPT
+from msbench.runs.engines.ray_node import ATTEMPT
 from tests.runs.processes import command_lines
 from tests.runs.ray_plugins import MARK
 from tests.runs.ray_suites import Told, assert_same, suite
@@ -99,7 +99,9 @@ def test_a_node_stops_a_run_that_was_given_to_another(cluster: Any, tmp_path: Pa
 def ours(folder: Path) -> list[str]:
     """Processes of Ray that lie in a folder, and workers of a store there."""
     return [
-        line for line in command_lines() if str(folder) in line and ("msbench.runs.worker" in line or "/ray/" in line)
+        line
+        for line in command_lines()
+        if str(folder) in line and ("msbench.runs.engines.worker" in line or "/ray/" in line)
     ]
 
 
@@ -117,7 +119,7 @@ def test_a_command_that_is_ended_leaves_nothing_behind(tmp_path: Path, cache: Pa
         text=True,
     )
     signal.signal(signal.SIGINT, before)
-    until(lambda: child.poll() is not None or any("msbench.runs.worker" in line for line in ours(tmp_path)))
+    until(lambda: child.poll() is not None or any("msbench.runs.engines.worker" in line for line in ours(tmp_path)))
     time.sleep(1)
     child.send_signal(number)
     _, errors = child.communicate(timeout=120)

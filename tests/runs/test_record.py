@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from msbench.cli.main import app
 from msbench.errors import UserError
-from msbench.runs.migrations import SCHEMA_VERSION, STEPS, migrate
-from msbench.runs.record import Record, read_record, write_record
-from msbench.runs.strict_json import LARGEST
+from msbench.records.migrations import SCHEMA_VERSION, STEPS, migrate
+from msbench.records.record import Record, read_record, write_record
+from msbench.records.strict_json import LARGEST
 from msbench.training.settings import TrainingSettings
 
 FOLDER = Path(__file__).parent / "records"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from msbench.runs.record import Record
-from msbench.runs.store import Store
+from msbench.records.record import Record
+from msbench.store.store import Store
 from tests.conftest import msbench
 
 PLUGIN = '''

@@ -10,9 +10,9 @@ import pytest
 
 from msbench.experiment import experiment
 from msbench.plugins import Plugins
+from msbench.runs.engines.sharing import kept_steps, sharing
 from msbench.runs.plan import Command, PlannedRun, make_plan
-from msbench.runs.sharing import kept_steps, sharing
-from msbench.runs.store import Store
+from msbench.store.store import Store
 from msbench.training.sparsifier import Sparsifier
 from msbench.training.trainer import Trainer
 

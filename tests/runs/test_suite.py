@@ -15,9 +15,9 @@ import pytest
 
 from msbench.config import BudgetConfig
 from msbench.plugins import load_plugins
-from msbench.runs.record import Record, read_record
-from msbench.runs.store import Store
+from msbench.records.record import Record, read_record
 from msbench.selection import every
+from msbench.store.store import Store
 from tests.conftest import msbench
 from tests.runs.processes import workers
 

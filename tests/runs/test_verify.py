@@ -18,18 +18,18 @@ from msbench.cli.main import app
 from msbench.errors import UserError
 from msbench.experiment import experiment
 from msbench.plugins import Plugins
-from msbench.runs import checks
-from msbench.runs import retrain as repetition
-from msbench.runs.checks import run_checks
+from msbench.records.record import read_record, write_record
 from msbench.runs.describe import Job
 from msbench.runs.execute import execute
 from msbench.runs.finish import finish
 from msbench.runs.places import placeless
 from msbench.runs.plan import Command, make_plan
-from msbench.runs.record import read_record, write_record
-from msbench.runs.reloaded import Reloaded
-from msbench.runs.store import Store
-from msbench.runs.verify import FILE, Verified, claims, find_run, read_verified, verify
+from msbench.runs.verification import checks
+from msbench.runs.verification import retrain as repetition
+from msbench.runs.verification.checks import run_checks
+from msbench.runs.verification.reloaded import Reloaded
+from msbench.runs.verification.verify import FILE, Verified, claims, find_run, read_verified, verify
+from msbench.store.store import Store
 
 SMALL = ("training.samples=64", "engine.measure_seconds=0.1", "model.backbone.width=8", "engine.device=cpu")
 Change = Callable[[dict[str, Any]], object]

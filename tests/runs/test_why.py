@@ -13,14 +13,14 @@ from msbench.config import Experiment
 from msbench.errors import UserError
 from msbench.experiment import experiment
 from msbench.plugins import Plugins, load_plugins
+from msbench.records.record import Record, SparsifierPart, Status, write_record
 from msbench.runs import plan as planning
-from msbench.runs import sources
-from msbench.runs.identity import FILE, begin
+from msbench.runs.identity import sources
+from msbench.runs.identity.identity import FILE, begin
+from msbench.runs.identity.provenance import MADE
+from msbench.runs.identity.why import compare, explain
 from msbench.runs.plan import Command, PlannedRun, make_plan
-from msbench.runs.provenance import MADE
-from msbench.runs.record import Record, SparsifierPart, Status, write_record
-from msbench.runs.store import Store, write_json
-from msbench.runs.why import compare, explain
+from msbench.store.store import Store, write_json
 
 LIBRARY = {
     "__init__.py": "",
@@ -195,7 +195,7 @@ def test_a_source_of_msbench_is_named_and_re_runs(
     changed = tmp_path / "trainer.py"
     changed.write_text("pass\n", encoding="utf-8")
     files = {**sources.host_files(), "training/trainer.py": changed}
-    for module in ("msbench.runs.sources", "msbench.runs.identity"):
+    for module in ("msbench.runs.identity.sources", "msbench.runs.identity.identity"):
         monkeypatch.setattr(f"{module}.host_files", lambda: files)
     reason = explain(store, planned())
     assert reason.changes == ("source of msbench changed: training/trainer.py",)

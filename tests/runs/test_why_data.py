@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from msbench.cli.main import app
 from msbench.experiment import experiment
 from msbench.plugins import Plugins
-from msbench.runs.identity import FILE
+from msbench.records.record import DatasetPart, Record, SparsifierPart, write_record
+from msbench.runs.identity.identity import FILE
 from msbench.runs.plan import Command, PlannedRun, make_plan
-from msbench.runs.record import DatasetPart, Record, SparsifierPart, write_record
-from msbench.runs.store import Store, write_json
+from msbench.store.store import Store, write_json
 from tests.data import test_camvid as camvid
 
 

@@ -28,10 +28,10 @@ from typing import IO, Any
 import torch
 
 from msbench.cli.main import main as cli
-from msbench.runs import worker
-from msbench.runs.processes import Processes
-from msbench.runs.record import Record
-from msbench.runs.store import Store
+from msbench.records.record import Record
+from msbench.runs.engines import worker
+from msbench.runs.engines.processes import Processes
+from msbench.store.store import Store
 
 
 class Forked:

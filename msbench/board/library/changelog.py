@@ -10,11 +10,11 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from msbench.board import text
-from msbench.board.grouping import Board
+from msbench.board.comparison.grouping import Board
 from msbench.board.library.names import method_href, method_of
-from msbench.board.load import Run
-from msbench.board.page import Page, digest
-from msbench.board.site import Site
+from msbench.board.reading.load import Run
+from msbench.board.site.page import Page, digest
+from msbench.board.site.site import Site
 
 
 @dataclass(frozen=True)

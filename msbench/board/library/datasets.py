@@ -10,14 +10,14 @@ from pathlib import Path
 from markupsafe import Markup
 
 from msbench.board import text
-from msbench.board.grouping import Board, canonical
+from msbench.board.comparison.grouping import Board, canonical
 from msbench.board.library.catalogue import InstalledDataset, package_of
 from msbench.board.library.names import dataset_href, distinct, file_name, plugin_href, prose
 from msbench.board.library.sheets import SHORT, Sheet, picture_of, read_sheet
-from msbench.board.load import Run
-from msbench.board.page import Page, digest
-from msbench.board.site import Site
-from msbench.runs.record import DatasetPart, MetricValue
+from msbench.board.reading.load import Run
+from msbench.board.site.page import Page, digest
+from msbench.board.site.site import Site
+from msbench.records.record import DatasetPart, MetricValue
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from msbench.board import text
-from msbench.board.cells import interval_text
-from msbench.board.grouping import Board
+from msbench.board.comparison.grouping import Board
+from msbench.board.comparison.ranking import BoardRows
+from msbench.board.comparison.rows import Row, status_of
 from msbench.board.library.names import method_of
-from msbench.board.load import Run
-from msbench.board.page import digest
-from msbench.board.ranking import BoardRows
-from msbench.board.rows import Row, status_of
-from msbench.board.site import Site
+from msbench.board.reading.load import Run
+from msbench.board.site.page import digest
+from msbench.board.site.site import Site
 from msbench.board.statistics import Summary
+from msbench.board.table.cells import interval_text
 from msbench.board.text import GAP
 
 

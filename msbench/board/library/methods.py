@@ -13,9 +13,9 @@ from msbench.board import text
 from msbench.board.library.catalogue import InstalledMethod, package_of
 from msbench.board.library.lines import RowLine, boards_of, line_digests, row_lines
 from msbench.board.library.names import distinct, file_name, method_href, method_of, plugin_href, prose
-from msbench.board.load import Run
-from msbench.board.page import Page, digest
-from msbench.board.site import Site
+from msbench.board.reading.load import Run
+from msbench.board.site.page import Page, digest
+from msbench.board.site.site import Site
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from msbench.board.library.catalogue import DefinedMetric
 from msbench.board.library.formulas import FIGURES, METRICS, SYMBOLS
 from msbench.board.library.names import distinct, prose
-from msbench.board.page import Page, digest
-from msbench.board.site import Site
+from msbench.board.site.page import Page, digest
+from msbench.board.site.site import Site
 
 
 @dataclass(frozen=True)

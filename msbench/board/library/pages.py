@@ -11,8 +11,8 @@ from msbench.board.library.metrics import metric_pages
 from msbench.board.library.papers import paper_pages
 from msbench.board.library.plugins import plugin_pages
 from msbench.board.library.reading import reading_pages
-from msbench.board.page import Page
-from msbench.board.site import Site
+from msbench.board.site.page import Page
+from msbench.board.site.site import Site
 
 
 def library_pages(site: Site) -> Iterator[Page]:

@@ -7,8 +7,8 @@ from functools import cache
 
 from msbench.board.library.names import prose
 from msbench.board.library.tables import PaperView
-from msbench.board.page import Page, digest
-from msbench.board.site import Site
+from msbench.board.site.page import Page, digest
+from msbench.board.site.site import Site
 
 
 def paper_pages(site: Site) -> Iterator[Page]:

@@ -11,9 +11,9 @@ from markupsafe import Markup
 from msbench.board import text
 from msbench.board.library.catalogue import Catalogue, InstalledPackage, package_of
 from msbench.board.library.names import dataset_href, distinct, method_href, method_of, plugin_href, prose
-from msbench.board.load import Run
-from msbench.board.page import Page, digest
-from msbench.board.site import Site
+from msbench.board.reading.load import Run
+from msbench.board.site.page import Page, digest
+from msbench.board.site.site import Site
 
 
 @dataclass(frozen=True)

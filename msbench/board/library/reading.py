@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from msbench.board.page import Page, digest
-from msbench.board.site import Site
+from msbench.board.site.page import Page, digest
+from msbench.board.site.site import Site
 from msbench.board.statistics import MIN_SEEDS
 
 STATUSES: Final = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msbench.board.library.catalogue import Catalogue
 from msbench.board.library.tables import PaperView
-from msbench.runs.record import Record
+from msbench.records.record import Record
 
 
 @dataclass(frozen=True)

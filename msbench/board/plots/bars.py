@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msbench.board import text
+from msbench.board.comparison.rows import Row, Target
 from msbench.board.plots import printed
 from msbench.board.plots.frame import Figure, Trace, View, category_axis, level, plotly_json, rows_height, spread_bars
 from msbench.board.plots.methods import Methods, target_key
 from msbench.board.plots.quality import Quantity, quantities
-from msbench.board.rows import Row, Target
 from msbench.board.statistics import Summary
 
 

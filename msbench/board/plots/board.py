@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from msbench.board.comparison.ranking import BoardRows
 from msbench.board.plots import bars, quality, sensitivity, speed, training
 from msbench.board.plots.frame import Figure
 from msbench.board.plots.methods import Methods
-from msbench.board.ranking import BoardRows
 
 
 def board_figures(data: BoardRows) -> list[Figure]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msbench.board.across import compare
-from msbench.board.grouping import Board
-from msbench.board.ledger import Writer
-from msbench.board.page import digest
+from msbench.board.comparison.across import compare
+from msbench.board.comparison.grouping import Board
 from msbench.board.plots import Figure, board_figures, overview_figures
 from msbench.board.plots.pdf import need_matplotlib, pdf_files
-from msbench.board.site import Site
+from msbench.board.site.ledger import Writer
+from msbench.board.site.page import digest
+from msbench.board.site.site import Site
 
 OVERVIEW = "figures/overview"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final
 
+from msbench.board.comparison.ranking import BoardRows
+from msbench.board.comparison.rows import Row, Target
 from msbench.board.plots.frame import Trace
-from msbench.board.ranking import BoardRows
-from msbench.board.rows import Row, Target
 from msbench.board.statistics import Summary
 
 SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "star")

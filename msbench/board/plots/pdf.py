@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from msbench.board.plots.frame import Figure, Trace, View
-from msbench.board.render import processors
+from msbench.board.site.render import processors
 from msbench.errors import UserError
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from msbench.board.columns import metric_notes
-from msbench.board.load import Run
+from msbench.board.comparison.ranking import BoardRows
+from msbench.board.comparison.rows import Row
 from msbench.board.plots import printed
 from msbench.board.plots.frame import Figure, Trace, View, band, level, plotly_json, spread_bars
 from msbench.board.plots.methods import DASHES, SYMBOLS, Methods, delta_of, sparsity
-from msbench.board.ranking import BoardRows
-from msbench.board.rows import Row
+from msbench.board.reading.load import Run
 from msbench.board.statistics import Summary
-from msbench.runs.record import TaskPart
+from msbench.board.table.columns import metric_notes
+from msbench.records.record import TaskPart
 
 NOTHING: Final = 1e-3
 """Sparsities below this are none."""

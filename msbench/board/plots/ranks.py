@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msbench.board import text
-from msbench.board.across import Across
+from msbench.board.comparison.across import Across
 from msbench.board.plots.frame import Figure, View, category_axis, plotly_json, rows_height
 
 

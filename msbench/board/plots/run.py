@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msbench.board import text
-from msbench.board.curves import Curve, readable_curves, thin, to_the_end
-from msbench.board.load import Run
+from msbench.board.comparison.curves import Curve, readable_curves, thin, to_the_end
 from msbench.board.plots import printed
 from msbench.board.plots.frame import Figure, Trace, View, plotly_json
 from msbench.board.plots.methods import COLORS, DASHES
-from msbench.runs.record import MetricValue, SparsityPart
+from msbench.board.reading.load import Run
+from msbench.records.record import MetricValue, SparsityPart
 
 _HEADER: Final = ("Curve", "First", "Least", "Greatest", "Last", "Values")
 _KNOWN: Final = {"loss": "Training loss", "loss_weight": "Weights of the tasks’ losses", "lambda": "λ"}

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from msbench.board.grouping import canonical
+from msbench.board.comparison.grouping import canonical
+from msbench.board.comparison.rows import Row
 from msbench.board.plots import printed
 from msbench.board.plots.frame import Figure, Trace, View, plotly_json, spread_bars
 from msbench.board.plots.methods import COLORS, DASHES, SYMBOLS, Methods, delta_of
 from msbench.board.plots.quality import quantities
-from msbench.board.rows import Row
 from msbench.board.statistics import Summary, summarize
 
 LAM: Final = "lam"

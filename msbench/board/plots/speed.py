@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from msbench.board import text
-from msbench.board.cells import device_name
+from msbench.board.comparison.rows import Row
 from msbench.board.plots.frame import Figure, Trace, View, plotly_json, spread_bars
 from msbench.board.plots.methods import Methods, delta_of, worst_of
-from msbench.board.rows import Row
 from msbench.board.statistics import Summary
-from msbench.runs.record import LatencyPart, SpeedupPart
+from msbench.board.table.cells import device_name
+from msbench.records.record import LatencyPart, SpeedupPart
 
 NAME_WIDTH: Final = 0.3
 NAME_HEIGHT: Final = 0.1

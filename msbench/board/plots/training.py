@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from msbench.board.curves import Curve, Mean, mean_curve, readable_curves, to_the_end
-from msbench.board.load import Run
+from msbench.board.comparison.curves import Curve, Mean, mean_curve, readable_curves, to_the_end
+from msbench.board.comparison.rows import Row, Target
 from msbench.board.plots import printed
 from msbench.board.plots.frame import Figure, Trace, View, band, plotly_json
 from msbench.board.plots.methods import Methods, target_key
-from msbench.board.rows import Row, Target
+from msbench.board.reading.load import Run
 
 SPARSITY: Final = "sparsity"
 SCORE: Final = "validation/score"
