@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -44,6 +44,8 @@ class DepthTask(Task):
     """
 
     kind: ClassVar[str] = "depth"
+    unit: ClassVar[str] = "m"
+    """Of targets; empty where a dataset's depth is no distance."""
     name: str = "depth"
     typical: float = 2.5
     objective: Objective = "hu"
@@ -59,7 +61,7 @@ class DepthTask(Task):
 
     @property
     def metrics(self) -> Mapping[str, MetricSpec]:
-        return _METRICS
+        return {name: replace(m, unit=self.unit if m.unit == "m" else m.unit) for name, m in _METRICS.items()}
 
     def loss(self, output: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """The objective over valid pixels: metres for "l1", square metres for "l2", no unit for "hu"."""

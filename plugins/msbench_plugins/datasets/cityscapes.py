@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
@@ -18,7 +18,6 @@ from msbench.api import (
     Decoded,
     DepthTask,
     Item,
-    MetricSpec,
     PackedDataset,
     Part,
     SegmentationTask,
@@ -61,13 +60,9 @@ _FARTHEST: Final = 3e-5
 class InverseDepthTask(DepthTask):
     """Depth as stereo sees it: 0 is infinitely far, and nearer is more. Target: float [B, H, W], no unit."""
 
+    unit: ClassVar[str] = ""
     typical: float = 0.1
     objective: Literal["hu", "l1", "l2"] = "l1"
-
-    @property
-    def metrics(self) -> Mapping[str, MetricSpec]:
-        known = super().metrics
-        return {name: replace(spec, unit="" if spec.unit == "m" else spec.unit) for name, spec in known.items()}
 
     def zoom(self, target: Tensor, factor: Tensor) -> Tensor:
         """Times `factor`: what looks twice as large is half as far."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
@@ -17,7 +17,6 @@ from msbench.api import (
     EdgesTask,
     Item,
     KeypointsTask,
-    MetricSpec,
     NormalsTask,
     PackedDataset,
     Part,
@@ -45,13 +44,9 @@ _PROTOCOLS: Final = ("none", "paper:adapmtl", "paper:disparse")
 class LogDepthTask(DepthTask):
     """ln(1 + 512 d) / ln(2¹⁶) of a distance of d metres. Target: float [B, H, W], no unit; 0 is no measurement."""
 
+    unit: ClassVar[str] = ""
     typical: float = 0.65
     objective: Literal["hu", "l1", "l2"] = "l1"
-
-    @property
-    def metrics(self) -> Mapping[str, MetricSpec]:
-        known = super().metrics
-        return {name: replace(spec, unit="" if spec.unit == "m" else spec.unit) for name, spec in known.items()}
 
     def zoom(self, target: Tensor, factor: Tensor) -> Tensor:
         """Of the distance divided by `factor`."""
