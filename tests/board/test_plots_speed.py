@@ -70,4 +70,5 @@ def test_a_wide_range_of_ratios_is_drawn_on_a_logarithmic_axis(factory: Factory)
             record.speedup.theoretical = 20.0
     first, second = figures_of(records)["speed"].views
     assert first.spec["layout"]["xaxis"]["type"] == "log"
+    assert first.spec["layout"]["xaxis"]["tickvals"] == [1, 2, 5, 10, 20, 50]
     assert "type" not in second.spec["layout"]["xaxis"]

@@ -186,6 +186,15 @@ def test_a_seed_that_lacks_a_budget_does_not_count_for_the_area(factory: Factory
     assert delta_of(sweep.curves[0].rows[0].runs[0]) == -1.0
 
 
+def test_a_budget_with_too_few_seeds_is_left_out_of_a_curve_that_has_five_others(factory: Factory) -> None:
+    records = [record for share in SHARES for record in runs_of(factory, "a", [-1.0, -2.0, -3.0], share)]
+    records += runs_of(factory, "a", [-50.0], 0.3)
+    (curve,) = Sweep.of(rows_of(records)).curves
+    assert curve.seeds == [0, 1, 2]
+    assert len(curve.rows) == 5
+    assert min(row.achieved.mean for row in curve.rows if row.achieved) > 0.4
+
+
 def _problem(factory: Factory, name: str, deltas: dict[str, float], **changes: object) -> list[Record]:
     """A board on a dataset of this name: three seeds of every method."""
     records = []

@@ -12,7 +12,7 @@ from msbench.board.comparison.grouping import canonical
 from msbench.board.comparison.ranking import BoardRows, may_be_ranked
 from msbench.board.comparison.rows import Row
 from msbench.board.reading.load import Run
-from msbench.board.statistics import Span, Summary, area, common_span, rank_ranges, summarize
+from msbench.board.statistics import MIN_SEEDS, Span, Summary, area, common_span, rank_ranges, summarize
 from msbench.board.table.cells import interval_text
 
 MIN_BUDGETS: Final = 5
@@ -139,7 +139,13 @@ def _by_method(rows: Iterable[Row]) -> list[Curve]:
             sparsifier = row.sparsifier
             key = [sparsifier.name, sparsifier.plugin, sparsifier.version, sparsifier.params, row.target.unstructured]
             found[canonical(key)].append(row)
-    return [Curve(tuple(sorted(group, key=_sparsity))) for group in found.values()]
+    return [Curve(tuple(sorted(_with_seeds(group), key=_sparsity))) for group in found.values()]
+
+
+def _with_seeds(rows: Sequence[Row]) -> Sequence[Row]:
+    """A curve has the seeds that all of its budgets have: budgets with too few are left out where enough others are."""
+    several = [row for row in rows if len(row.finished) >= MIN_SEEDS]
+    return several if len(several) >= MIN_BUDGETS else rows
 
 
 def _sparsity(row: Row) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -222,7 +223,12 @@ def _bars(measured: Sequence[tuple[float, float, float]]) -> Trace:
 
 
 def _scale(ratios: Sequence[float]) -> dict[str, Any]:
-    return {"type": "log", "dtick": "D2"} if min(ratios) > 0 and max(ratios) / min(ratios) >= LOG_FROM else {}
+    least, most = min(ratios), max(ratios)
+    if least <= 0 or most / least < LOG_FROM:
+        return {}
+    decades = range(math.floor(math.log10(least)), math.floor(math.log10(most)) + 1)
+    # Plotly's own ticks of a logarithmic axis write 2 and 5 like exponents, smaller than the powers of ten.
+    return {"type": "log", "tickvals": [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]}
 
 
 def _quartiles(parts: Sequence[LatencyPart]) -> tuple[float, float, float]:
