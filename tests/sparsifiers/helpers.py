@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,17 @@ from msbench.sparsity.groups import Groups
 from msbench.sparsity.mask import Mask
 from msbench.training.sparsifier import Sparsifier
 from msbench.training.trainer import Trainer
+from msbench_plugins.sparsifiers.regrowth import DynamicSparse, Regrowth
+
+Make = Callable[..., Trainer]
+REWIRING: dict[str, Callable[[], Sparsifier]] = {
+    "regrowth": lambda: Regrowth(every=3),
+    "regrowth by gradient": lambda: Regrowth(every=3, growth="gradient"),
+    "set": lambda: DynamicSparse(**DynamicSparse.variants["set"], every=3),
+    "rigl": lambda: DynamicSparse(**DynamicSparse.variants["rigl"], every=3),
+    "rigl, uniform": lambda: DynamicSparse(densities="uniform", every=3),
+}
+"""Every way to take away and give back while training."""
 
 
 def whole_model(trainer: Trainer) -> Trainer:
@@ -88,3 +100,22 @@ def masks_with_samples(
     monkeypatch.setattr(trainer, "apply_mask", watch)
     sparsifier.sparsify(trainer)
     return seen
+
+
+def check_learns_and_spends(make_trainer: Make, sparsifier: Sparsifier) -> None:
+    """It ends better than the constant predictor, with less than a batch of its allowance left."""
+    trainer = make_trainer(samples=640, target=0.5, lr=2e-2)
+    sparsifier.sparsify(trainer)
+    assert trainer.evaluate().score(trainer.loss_floor) < 0.8
+    assert trainer.allowance.left < trainer.settings.batch
+
+
+def check_seeds(make_trainer: Make, make: Callable[[], Sparsifier], samples: int) -> None:
+    """One seed, one network to the last byte, whatever else draws random numbers; another seed, another network."""
+    trainers = [make_trainer(seed=seed, samples=samples, target=0.5) for seed in (3, 3, 4)]
+    before = torch.random.get_rng_state()
+    for trainer in trainers:
+        make().sparsify(trainer)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    first, second, other = (state_bytes(trainer) for trainer in trainers)
+    assert first == second != other

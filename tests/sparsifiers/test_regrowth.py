@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 from math import prod
 
@@ -12,25 +11,23 @@ import pytest
 import scipy.stats
 import torch
 
-from msbench.api import Sparsifier, Trainer, UserError
+from msbench.api import Sparsifier, UserError
 from msbench_plugins.sparsifiers.regrowth import (
     DynamicSparse,
     Growth,
     Regrowth,
     regrow_groups,
 )
-from tests.sparsifiers.helpers import held, masks_of, pruned, state_bytes, weights_of
-
-Make = Callable[..., Trainer]
-
-VARIANTS: dict[str, Callable[[], Sparsifier]] = {
-    "regrowth": lambda: Regrowth(every=3),
-    "regrowth by gradient": lambda: Regrowth(every=3, growth="gradient"),
-    "set": lambda: DynamicSparse(**DynamicSparse.variants["set"], every=3),
-    "rigl": lambda: DynamicSparse(**DynamicSparse.variants["rigl"], every=3),
-    "rigl, uniform": lambda: DynamicSparse(densities="uniform", every=3),
-}
-
+from tests.sparsifiers.helpers import (
+    REWIRING,
+    Make,
+    check_learns_and_spends,
+    check_seeds,
+    held,
+    masks_of,
+    pruned,
+    weights_of,
+)
 
 # -- whole groups -----------------------------------------------------------------------------------------------------
 
@@ -126,13 +123,13 @@ def test_regrown_weights_have_no_momentum(make_trainer: Make) -> None:
 # -- every variant ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", REWIRING)
 @pytest.mark.parametrize("target", [0.3, 0.5, 0.8])
 def test_sparsity_is_held_at_every_update(
     make_trainer: Make, monkeypatch: pytest.MonkeyPatch, variant: str, target: float
 ) -> None:
     trainer = make_trainer(target=target, samples=128, evaluations=1)
-    masks = masks_of(VARIANTS[variant](), trainer, monkeypatch)
+    masks = masks_of(REWIRING[variant](), trainer, monkeypatch)
     structured = variant.startswith("regrowth")
     tolerance = trainer.budget.tolerance(structured)
     assert len(masks) >= 3
@@ -146,23 +143,14 @@ def test_sparsity_is_held_at_every_update(
         assert not (weight * ~masks[-1].expanded(name, weight)).any()
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", REWIRING)
 def test_it_learns_and_spends_its_allowance(make_trainer: Make, variant: str) -> None:
-    trainer = make_trainer(samples=640, target=0.5, lr=2e-2)
-    VARIANTS[variant]().sparsify(trainer)
-    assert trainer.evaluate().score(trainer.loss_floor) < 0.8
-    assert trainer.allowance.left < trainer.settings.batch
+    check_learns_and_spends(make_trainer, REWIRING[variant]())
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", REWIRING)
 def test_same_seed_same_bytes(make_trainer: Make, variant: str) -> None:
-    trainers = [make_trainer(seed=seed, samples=72, target=0.5) for seed in (3, 3, 4)]
-    before = torch.random.get_rng_state()
-    for trainer in trainers:
-        VARIANTS[variant]().sparsify(trainer)
-    assert torch.equal(torch.random.get_rng_state(), before)
-    first, second, other = (state_bytes(trainer) for trainer in trainers)
-    assert first == second != other
+    check_seeds(make_trainer, REWIRING[variant], samples=72)
 
 
 @pytest.mark.parametrize("sparsifier", [Regrowth(), DynamicSparse()])

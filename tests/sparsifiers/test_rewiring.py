@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -12,28 +11,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msbench.api import Sparsifier, Trainer
+from msbench.api import Trainer
 from msbench_plugins.sparsifiers.densities import erk, kept_weights, uniform
 from msbench_plugins.sparsifiers.regrowth import (
     DynamicSparse,
     Growth,
-    Regrowth,
     cosine,
     random_mask,
     rewire,
     train_with_updates,
 )
-from tests.sparsifiers.helpers import held, masks_of, weights_of
+from tests.sparsifiers.helpers import REWIRING, Make, held, masks_of, weights_of
 
-Make = Callable[..., Trainer]
-
-VARIANTS: dict[str, Callable[[], Sparsifier]] = {
-    "regrowth": lambda: Regrowth(every=3),
-    "regrowth by gradient": lambda: Regrowth(every=3, growth="gradient"),
-    "set": lambda: DynamicSparse(**DynamicSparse.variants["set"], every=3),
-    "rigl": lambda: DynamicSparse(**DynamicSparse.variants["rigl"], every=3),
-    "rigl, uniform": lambda: DynamicSparse(densities="uniform", every=3),
-}
 BY_HAND = {"a": (4, 3, 3, 3), "b": (8, 4, 3, 3), "c": (10, 8)}
 """Sums of dimensions 13, 18, 18; products 108, 288, 80."""
 
@@ -165,7 +154,7 @@ def test_each_layer_keeps_its_number_of_weights(
     make_trainer: Make, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     trainer = make_trainer(target=0.8)
-    masks = masks_of(VARIANTS[variant](), trainer, monkeypatch)
+    masks = masks_of(REWIRING[variant](), trainer, monkeypatch)
     counts = [{name: int(kept.sum()) for name, kept in mask.items()} for mask in masks]
     assert len(counts) == 5
     assert all(found == counts[0] for found in counts)

@@ -13,7 +13,7 @@ from msbench_plugins.sparsifiers.iterative import Iterative
 from msbench_plugins.sparsifiers.one_shot import OneShot
 from msbench_plugins.sparsifiers.progressive import Progressive
 from msbench_plugins.sparsifiers.sparse_training import SparseTraining
-from tests.sparsifiers.helpers import masks_with_samples, state_bytes
+from tests.sparsifiers.helpers import check_learns_and_spends, check_seeds, masks_with_samples
 
 Make = Callable[..., Trainer]
 
@@ -78,21 +78,12 @@ def test_a_natural_budget_is_refused(make_trainer: Make) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_learns_and_spends_its_allowance(make_trainer: Make, variant: str) -> None:
-    trainer = make_trainer(samples=640, target=0.5, lr=2e-2)
-    VARIANTS[variant]().sparsify(trainer)
-    assert trainer.evaluate().score(trainer.loss_floor) < 0.8
-    assert trainer.allowance.left < trainer.settings.batch
+    check_learns_and_spends(make_trainer, VARIANTS[variant]())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_same_seed_same_bytes(make_trainer: Make, variant: str) -> None:
-    trainers = [make_trainer(seed=seed, samples=48, target=0.5) for seed in (3, 3, 4)]
-    before = torch.random.get_rng_state()
-    for trainer in trainers:
-        VARIANTS[variant]().sparsify(trainer)
-    assert torch.equal(torch.random.get_rng_state(), before)
-    first, second, other = (state_bytes(trainer) for trainer in trainers)
-    assert first == second != other
+    check_seeds(make_trainer, VARIANTS[variant], samples=48)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
