@@ -76,39 +76,46 @@ def constant(runs: Sequence[Record], chosen: Sequence[tuple[str, str, int]] = ME
 
 
 def levels(found: Cells) -> list[str]:
-    """Shares that every method was run at, apart from the two levels of the table's right half."""
+    """Shares that every method was run at, least first."""
     names = {name for name, level in found if level == f"{FULL:g}"}
-    shares = {level for _, level in found} - {"matched", "natural", f"{FULL:g}", f"{LOW:g}"}
-    return sorted(share for share in shares if all((name, share) in found for name in names))
+    shares = {level for _, level in found} - {"matched", "natural"}
+    return sorted((share for share in shares if all((name, share) in found for name in names)), key=float)
 
 
-def table(found: Cells, structured: bool) -> str:
+def methods(found: Cells, structured: bool) -> list[str]:
     """Methods that remove groups, or single weights: best at 90 % first."""
-    low, full, more = f"{LOW:g}", f"{FULL:g}", levels(found)
+    full = f"{FULL:g}"
     names = [name for name, level in found if level == full and structured_of(found[name, level]) is structured]
-    names.sort(key=lambda name: -mean(deltas(found[name, full])))
-    columns = [f"{float(share):.0%}".replace("%", " %") for share in more]
-    head = ["whole channels removed" if structured else "single weights removed (no dense speed-up)"]
-    head += [f"Δ_T at {column}" for column in columns] + ["matched", "Δ_T at 70 %", "Δ_T at 90 %"]
-    head += ["mIoU % at 90 %", "depth error m", "normals °"] + ["parameters"] * structured
+    return sorted(names, key=lambda name: -mean(deltas(found[name, full])))
+
+
+def level_table(found: Cells, structured: bool) -> str:
+    """Δ_T of every method at every level."""
+    shares = levels(found)
+    head = ["whole channels removed: Δ_T %" if structured else "single weights removed: Δ_T %", "matched"]
+    head += [f"{float(share):.0%}".replace("%", " %") for share in shares]
     rows = []
-    for name in names:
-        runs = found[name, full]
-        row = [f"`{name}`" + " (the reference)" * (name == "meta_sparsity")]
-        row += [number(deltas(found[name, share]), 1) for share in more]
-        row += [number(deltas(matched(found, name)), 1), number(deltas(found[name, low]), 1), number(deltas(runs), 1)]
-        row += [*metrics(runs), *smaller(runs)] if structured else metrics(runs)
-        rows.append(row)
-    return markdown(head, [*rows, *controls(found, len(head), structured)])
+    for name in methods(found, structured):
+        runs = [matched(found, name), *(found[name, share] for share in shares)]
+        rows.append([titled(name), *(number(deltas(some), 1) for some in runs)])
+    return markdown(head, rows)
 
 
-def controls(found: Cells, width: int, structured: bool) -> list[list[str]]:
-    """Rows of what nothing was removed from, under the first table."""
-    if not structured:
-        return []
-    dense = found["dense", "natural"]
-    rows = [["dense", *metrics(dense)], ["constant predictor", *constant(dense)]]
-    return [[name, *[""] * (width - 5), *values, ""] for name, *values in rows]
+def full_table(found: Cells, structured: bool) -> str:
+    """What every task gets at 90 %, and how small the network is; below it, what nothing was removed from."""
+    head = ["at 90 %, whole channels" if structured else "at 90 %, single weights (no dense speed-up)", *ROOMS_HEADS]
+    full = [(name, found[name, f"{FULL:g}"]) for name in methods(found, structured)]
+    rows = [[titled(name), *metrics(runs), *(smaller(runs) if structured else [])] for name, runs in full]
+    if structured:
+        dense = found["dense", "natural"]
+        head.append("parameters")
+        rows += [["dense", *metrics(dense), ""], ["constant predictor", *constant(dense), ""]]
+    return markdown(head, rows)
+
+
+def titled(name: str) -> str:
+    """A method's name in the first column."""
+    return f"`{name}`" + " (the reference)" * (name == "meta_sparsity")
 
 
 def structured_of(runs: Sequence[Record]) -> bool:
@@ -161,7 +168,9 @@ def tables() -> dict[str, list[str]]:
     records = [read_record(folder / "record.json") for folder in sorted(RECORDS.iterdir())]
     found, road = cells(records), cells(records, "camvid")
     return {
-        "docs/explanation/results.md": [table(found, structured=True), table(found, structured=False)],
+        "docs/explanation/results.md": [
+            make(found, structured) for make in (level_table, full_table) for structured in (True, False)
+        ],
         "docs/explanation/learning-lambda.md": [
             account(found, ["one_shot_magnitude", "meta_sparsity"], ROOMS_HEADS, METRICS),
             account(road, ["one_shot", "meta_sparsity", "group_lasso"], ROAD_HEADS, ROAD_METRICS),
