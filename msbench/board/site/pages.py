@@ -29,7 +29,7 @@ def pages(site: Site) -> Iterator[Page]:
 
 
 def board_pages(site: Site) -> Iterator[Page]:
-    """One page a board; a single board is the index."""
+    """A page a board, a single board is the index; and beside it a page with every metric."""
     for board in site.boards:
         path = site.href(board)
         single = path == "index.html"
@@ -39,6 +39,18 @@ def board_pages(site: Site) -> Iterator[Page]:
             lambda board=board, single=single: board_context(site, board, single),  # type: ignore[misc]
             digest(single, site.digest_of(board), site.figures, site.problems_digest if single else ""),
         )
+        if metrics := metrics_href(board):
+            yield Page(
+                metrics,
+                "board_metrics.html",
+                lambda board=board: metrics_context(site, board),  # type: ignore[misc]
+                digest(path, site.digest_of(board)),
+            )
+
+
+def metrics_href(board: Board) -> str:
+    """Where the page with every metric of a board lies; empty for a board without tasks."""
+    return f"boards/{board.slug}-metrics.html" if board.tasks else ""
 
 
 def overview_pages(site: Site) -> Iterator[Page]:
@@ -79,7 +91,7 @@ def board_context(site: Site, board: Board, single: bool) -> dict[str, object]:
         "board": board,
         "data": data,
         "table": main_table(data),
-        "details": detail_tables(data),
+        "metrics": metrics_href(board),
         "figures": board_figures(data),
         "pdf": folder_of(board) if site.figures else "",
         "sweep": sweep,
@@ -90,6 +102,16 @@ def board_context(site: Site, board: Board, single: bool) -> dict[str, object]:
         "facts": facts(data),
         "warnings": warnings(board.everything),
         **(site.problems if single else {"unplaced": (), "unreadable": ()}),
+    }
+
+
+def metrics_context(site: Site, board: Board) -> dict[str, object]:
+    """What the page with every metric of a board shows."""
+    return {
+        "board": board,
+        "href": site.href(board),
+        "details": detail_tables(site.rows(board)),
+        "warnings": warnings(board.everything),
     }
 
 

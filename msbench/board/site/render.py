@@ -96,4 +96,5 @@ def make_environment(version: str) -> Environment:
         "warnings": warnings,
     }
     environment.globals["version"] = version
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     return environment
