@@ -59,7 +59,7 @@ def git(folder: Path, *arguments: str) -> None:
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone in which the module lies, with one commit."""
-    module = tmp_path / "msbench" / "runs" / "provenance.py"
+    module = tmp_path / "msbench" / "runs" / "identity" / "provenance.py"
     module.parent.mkdir(parents=True)
     module.write_text("x = 1\n", encoding="utf-8")
     git(tmp_path, "init", "-q")
@@ -82,7 +82,7 @@ def test_a_changed_clone_is_told_from_another_change(clone: Path) -> None:
     assert (len(clean["commit"]), clean["dirty"], clean["diff"]) == (40, False, "")
     digests = set()
     for text in (b"x = 2\n", b"x = 3\n", b"x = '\xff'\n"):
-        (clone / "msbench" / "runs" / "provenance.py").write_bytes(text)
+        (clone / "msbench" / "runs" / "identity" / "provenance.py").write_bytes(text)
         found = commit_of()
         assert found["commit"] == clean["commit"]
         assert found["dirty"]
@@ -91,5 +91,5 @@ def test_a_changed_clone_is_told_from_another_change(clone: Path) -> None:
 
 
 def test_outside_a_clone_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "msbench" / "runs" / "provenance.py"))
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "msbench" / "runs" / "identity" / "provenance.py"))
     assert commit_of() == {}
