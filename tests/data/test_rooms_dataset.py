@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 from msbench.errors import UserError
 from msbench_plugins.datasets.rooms import produce as producing
 from msbench_plugins.datasets.rooms.choose import choose_scenes
-from msbench_plugins.datasets.rooms.dataset import Rooms
+from msbench_plugins.datasets.rooms.dataset import Rooms, whole_lines
 from msbench_plugins.datasets.rooms.render import render
 from msbench_plugins.datasets.rooms.storage import RoomsSamples, batch_labels, encode
 from tests.data.rooms_oracle import hand_made
@@ -96,7 +97,8 @@ def test_worker_processes_render_the_same_bytes(
     monkeypatch.setattr(producing, "SIZES", {"xs": parallel})
     monkeypatch.setattr(producing.os, "cpu_count", lambda: 2)
     heard: list[tuple[int, int]] = []
-    producing.produce(tmp_path, "xs", 7, lambda done, total, what: heard.append((done, total)))
+    with whole_lines():
+        producing.produce(tmp_path, "xs", 7, lambda done, total, what: heard.append((done, total)))
     assert heard[-1] == (160, 160)
     assert heard == sorted(heard)
     (folder,) = cache.glob("rooms-v1-xs-7-*")
@@ -104,6 +106,22 @@ def test_worker_processes_render_the_same_bytes(
     for file in tmp_path.iterdir():
         ours, theirs = load_file(file), load_file(folder / file.name)
         assert all(ours[name].equal(theirs[name]) for name in ours), file.name
+
+
+def test_where_python_must_not_buffer_the_processes_that_render_still_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unbuffered, a number and the end of its line are two writes, and another process may write between them."""
+    heard: list[str | None] = []
+
+    def rendered(folder: Path, *_: object) -> None:
+        heard.append(producing._environment().get("PYTHONUNBUFFERED"))
+
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    monkeypatch.setattr("msbench_plugins.datasets.rooms.dataset.produce", rendered)
+    Rooms(size="xs").prepare(tmp_path, lambda done, total, what: None)
+    assert heard == [None]
+    assert os.environ["PYTHONUNBUFFERED"] == "1"
 
 
 def test_a_worker_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

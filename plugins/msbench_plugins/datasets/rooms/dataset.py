@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -61,7 +64,8 @@ class Rooms(Dataset):
         return ("segmentation", "depth", "normals")
 
     def prepare(self, cache: Path, progress: Progress) -> None:
-        build_once(self._folder(cache), lambda aside: produce(aside, self.size, self.seed, progress))
+        with whole_lines():
+            build_once(self._folder(cache), lambda aside: produce(aside, self.size, self.seed, progress))
 
     def samples(self, part: Part, cache: Path) -> Samples:
         return RoomsSamples(part_file(self._folder(cache), part), self.classes)
@@ -72,6 +76,20 @@ class Rooms(Dataset):
 
     def _folder(self, cache: Path) -> Path:
         return cache / f"rooms-v1-{self.size}-{self.seed}-{_generator_digest()[:10]}"
+
+
+@contextmanager
+def whole_lines() -> Iterator[None]:
+    """Rendering processes count into one pipe, whole lines at a time: but not where Python is told not to buffer.
+
+    Here and not beside the processes, since a change of the generator's sources makes other data.
+    """
+    told = os.environ.pop("PYTHONUNBUFFERED", None)
+    try:
+        yield
+    finally:
+        if told is not None:
+            os.environ["PYTHONUNBUFFERED"] = told
 
 
 def _generator_digest() -> str:
