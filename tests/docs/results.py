@@ -41,23 +41,14 @@ Cells = Mapping[tuple[str, str], Sequence[Record]]
 
 
 def cells(records: Iterable[Record], dataset: str = "rooms") -> Cells:
-    """The finished runs on one dataset, by method and level: of each seed the newest, in the order of the seeds.
-
-    A method that is there both ways, with whole groups and with single weights, has two names.
-    """
-    found: dict[tuple[str, bool, str], dict[int, Record]] = defaultdict(dict)
+    """The finished runs on one dataset, by method and level: of each seed the newest, in the order of the seeds."""
+    found: dict[tuple[str, str], dict[int, Record]] = defaultdict(dict)
     for record in sorted(records, key=lambda record: record.created):
         if record.dataset and record.dataset.name == dataset and record.status == "ok" and record.budget:
             share = record.budget.mode == "share"
             level = f"{record.budget.asked:g}" if share else record.budget.mode
-            found[record.sparsifier.name, record.budget.structured, level][record.seed] = record
-    whole = {name for name, structured, _ in found if structured}
-    return {
-        (f"{name}[structured=false]" if name in whole and not structured else name, level): [
-            runs[seed] for seed in sorted(runs)
-        ]
-        for (name, structured, level), runs in found.items()
-    }
+            found[record.sparsifier.name, level][record.seed] = record
+    return {key: [runs[seed] for seed in sorted(runs)] for key, runs in found.items()}
 
 
 def number(values: Sequence[float], digits: int) -> str:
