@@ -40,7 +40,11 @@ def test_the_identity_is_all_but_its_explanation() -> None:
         assert identity_digest({**IDENTITY, part: {"other": "x"}}) != identity_digest(IDENTITY), part
 
 
-def test_every_installed_package_counts() -> None:
+def test_every_installed_package_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a new process sees them; what this one has come to have on its path since then is not installed."""
+    (tmp_path / "late-1.0.dist-info").mkdir()
+    (tmp_path / "late-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: late\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
     listed = subprocess.run(
         [sys.executable, "-c", "import importlib.metadata as m, re\n"
          "print(*sorted({re.sub('[-_.]+', '-', d.metadata['Name']).lower() + '==' + d.version "
@@ -48,7 +52,7 @@ def test_every_installed_package_counts() -> None:
         capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
     assert f"numpy=={version('numpy')}" in listed.splitlines()
-    installed_digest.cache_clear()  # another test may have asked while it pretended that something is installed
+    installed_digest.cache_clear()
     assert installed_digest() == hashlib.sha256(listed.encode()).hexdigest()
 
 

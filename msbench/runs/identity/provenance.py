@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import site
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -85,10 +86,17 @@ def installed_digest() -> str:
     """SHA-256 of the sorted `name==version` lines of every installed package, names as PyPA normalises them."""
     lines = {
         f"{re.sub(r'[-_.]+', '-', name).lower()}=={found.version}"
-        for found in distributions()
+        for found in distributions(path=_site_folders())
         if (name := found.metadata["Name"])
     }
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def _site_folders() -> list[str]:
+    """Where packages are installed: not what code has put on the path since, as setuptools does for its own copies."""
+    user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return [*site.getsitepackages(), *user, *filter(None, given)]
 
 
 @lru_cache(maxsize=1)
