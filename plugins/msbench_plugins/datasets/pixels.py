@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -22,6 +23,10 @@ _FORMATS: Final = ("PNG", "JPEG")
 _MOST_PIXELS: Final = 89_478_485
 """Of one picture: from there on Pillow warns of a decompression bomb."""
 
+
+_PARSING: Final = Lock()
+"""Held while numpy parses a header. CPython 3.11 and 3.12 count how deep `ast.literal_eval` is for all threads together
+(python/cpython#106905): two at once, as when files are decoded in threads, may raise SystemError on sound files."""
 
 LONGEST: Final = 1e6
 """Of a stored normal, which should be of unit length."""
@@ -50,24 +55,29 @@ def read_array(file: Path) -> np.ndarray:
     check_there(file)
     try:
         with file.open("rb") as stream:
-            _check_header(stream, file.stat().st_size)
-            return np.asarray(np.load(stream, allow_pickle=False))
+            shape, columns_first, kind = _read_header(stream, file.stat().st_size)
+            values = np.fromfile(stream, kind, math.prod(shape))
+            return values.reshape(shape[::-1]).T if columns_first else values.reshape(shape)
     except Exception as error:  # numpy raises whatever the damaged bytes lead it to
         raise CorruptSampleError(f"{file}: cannot be read as .npy ({line(error)}); copy it again") from error
 
 
-def _check_header(stream: BinaryIO, size: int) -> None:
-    """ValueError where a .npy file promises more than it has, nothing, or no numbers: before room is made for them."""
+def _read_header(stream: BinaryIO, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and kind; leaves the stream at the values.
+
+    ValueError where a .npy file promises more than it has, nothing, or no numbers: before room is made for them.
+    """
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"version {version} of the format, which numbers do not need")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, kind = read(stream)
+    with _PARSING:
+        shape, columns_first, kind = read(stream)
     if kind.kind not in "biuf":
         raise ValueError(f"{kind} in place of numbers")
     if min(shape, default=1) < 1 or math.prod(shape) * kind.itemsize > size - stream.tell():
         raise ValueError(f"shape {shape} in a file of {size} bytes")
-    stream.seek(0)
+    return shape, columns_first, kind
 
 
 def check_there(file: Path) -> None:
