@@ -58,11 +58,16 @@ class Samples(ABC):
     def batch(self, indices: Tensor) -> Batch:
         """The samples at these positions (int64 [B]), in this order, unaugmented."""
 
+    def batch_on(self, indices: Tensor, device: torch.device) -> Batch:
+        """The same batch on a device, bit for bit, by whatever way is shortest."""
+        return self.batch(indices).to(device)
+
 
 class TensorSamples(Samples):
     """Samples that fit into memory. `image` is uint8 [N, 3, H, W]; targets and masks in any compact dtype.
 
-    Targets stored as uint8 (labels) come out as int64, float16 and bool ones as float32.
+    Targets stored as uint8 (labels) come out as int64, float16 and bool ones as float32. They become so on the device:
+    all that the processor does for a GPU is to gather bytes, a third of those of the finished batch.
     """
 
     def __init__(self, image: Tensor, target: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> None:
@@ -77,12 +82,27 @@ class TensorSamples(Samples):
         return len(self.image)
 
     def batch(self, indices: Tensor) -> Batch:
-        # index_select copies whole rows: 20 times as fast as an index in brackets for bytes
+        return self.batch_on(indices, torch.device("cpu"))
+
+    def batch_on(self, indices: Tensor, device: torch.device) -> Batch:
+        def rows(value: Tensor) -> Tensor:
+            return _gather(value, indices, device)
+
         return Batch(
-            self.image.index_select(0, indices).float().div_(255.0),
-            {name: _widen(value.index_select(0, indices)) for name, value in self.target.items()},
-            {name: value.index_select(0, indices).bool() for name, value in self.valid.items()},
+            rows(self.image).float().div_(255.0),
+            {name: _widen(rows(value)) for name, value in self.target.items()},
+            {name: rows(value).bool() for name, value in self.valid.items()},
         )
+
+
+def _gather(value: Tensor, indices: Tensor, device: torch.device) -> Tensor:
+    """Rows [B, ...] of an array in the processor's memory, on a device."""
+    # index_select copies whole rows: 20 times as fast as an index in brackets for bytes
+    if device.type != "cuda":
+        return value.index_select(0, indices).to(device)
+    # Page-locked memory is read by the GPU itself while the processor goes on; torch does not reuse it before that.
+    locked = torch.empty((len(indices), *value.shape[1:]), dtype=value.dtype, pin_memory=True)
+    return torch.index_select(value, 0, indices, out=locked).to(device, non_blocking=True)
 
 
 def _widen(value: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def _accumulate(
     losses = {task.name: 0.0 for task in tasks}
     for start in range(0, len(samples), size):
         indices = torch.arange(start, min(start + size, len(samples)))
-        batch = samples.batch(indices).to(device)
+        batch = samples.batch_on(indices, device)
         outputs = predict(batch)
         for task in tasks:
             output, target, valid = outputs[task.name].float(), batch.target[task.name], batch.valid[task.name]

@@ -16,7 +16,8 @@ class Stream:
     """Endless shuffled epochs over `samples`, augmented at random, each image by itself.
 
     flip: mirror with probability one half. zoom: largest factor of a random enlargement, 1 for none.
-    jitter: strength of random changes of brightness, contrast and saturation, 0 for none.
+    jitter: strength of random changes of brightness, contrast and saturation, 0 for none. device: where batches come
+    to lie, and are augmented.
 
     Every method reads the same stream: the n-th batch of a seed is the same whatever is done with it. Two batches
     in a row never share a sample unless an epoch ends between them. What is off draws nothing.
@@ -30,11 +31,13 @@ class Stream:
         flip: bool,
         zoom: float = 1.0,
         jitter: float = 0.0,
+        device: torch.device | None = None,
     ) -> None:
         if len(samples) == 0:
             raise ValueError("the training part is empty")
         self._samples, self._tasks, self._generator = samples, tasks, generator
         self._flip, self._zoom, self._jitter = flip, zoom, jitter
+        self._device = device or torch.device("cpu")
         self._queue = torch.empty(0, dtype=torch.int64)
 
     def next(self, size: int) -> Batch:
@@ -43,7 +46,7 @@ class Stream:
             epoch = torch.randperm(len(self._samples), generator=self._generator)
             self._queue = torch.cat([self._queue, epoch])
         chosen, self._queue = self._queue[:size], self._queue[size:]
-        return self._augment(self._samples.batch(chosen))
+        return self._augment(self._samples.batch_on(chosen, self._device))
 
     def state(self) -> dict[str, Tensor]:
         """Where the stream is: the indices left of the epochs that were drawn, and its generator."""

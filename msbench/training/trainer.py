@@ -92,7 +92,7 @@ class Trainer:
         self.optimizer = Optimizer(self.model, self.balancer, self.settings)
         order = torch.Generator().manual_seed(self.seed + 0x5EED)
         augmentation = (self.settings.flip, self.settings.zoom, self.settings.jitter)
-        self._stream = Stream(self.train_samples, self.tasks, order, *augmentation)
+        self._stream = Stream(self.train_samples, self.tasks, order, *augmentation, self.device)
         self._randomness = ModelRandomness(self.seed + 0xD0, self.device)
         self._validation = Validation(self.settings.evaluations)
         self._forward: Callable[..., dict[str, Tensor]] = self.model
@@ -169,7 +169,7 @@ class Trainer:
         """The next training batch; its samples are counted as spent."""
         size = size or self.settings.batch
         self.allowance.spend(size)
-        return self._stream.next(size).to(self.device)
+        return self._stream.next(size)
 
     def losses(
         self, batch: Batch, active: Sequence[str] | None = None, weights: Mapping[str, Tensor] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from msbench.api import Batch, TensorSamples, Trainer
 from msbench.training.settings import TrainingSettings
@@ -101,3 +102,33 @@ def test_the_trainer_uses_the_settings(make_trainer: Callable[..., Trainer]) -> 
 def test_settings_that_mean_nothing_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValidationError, match=name):
         TypeAdapter(TrainingSettings).validate_python({name: value})
+
+
+class Crossings(TorchDispatchMode):
+    """Notes the kinds of what is copied to a device."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.device, self.kinds = device, []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and found.device == self.device != args[0].device:
+            self.kinds.append(found.dtype)
+        return found
+
+
+def test_what_is_stored_crosses_to_the_device_and_becomes_a_batch_there() -> None:
+    """On "meta", a device of this machine that is not its processor."""
+    here, there = stream(3, flip=True), stream(3, flip=True, device=torch.device("meta"))
+    with Crossings(torch.device("meta")) as crossings:
+        batch = there.next(4)
+    mirrored = [torch.int64]  # which samples
+    assert crossings.kinds == [torch.uint8, torch.uint8, torch.float32, torch.bool, torch.bool, *mirrored]
+    expected = here.next(4)
+    for ours, theirs in ((batch.target, expected.target), (batch.valid, expected.valid)):
+        assert {name: (v.shape, v.dtype) for name, v in ours.items()} == {
+            name: (v.shape, v.dtype) for name, v in theirs.items()
+        }
+    assert (batch.image.shape, batch.image.dtype) == (expected.image.shape, torch.float32)
+    assert {v.device.type for v in (batch.image, *batch.target.values(), *batch.valid.values())} == {"meta"}
