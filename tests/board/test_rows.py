@@ -11,6 +11,7 @@ from msbench.board.comparison.ranking import BoardRows, rank_notice
 from msbench.board.comparison.rows import Row, status_of
 from msbench.board.reading.load import Run
 from msbench.board.table.cells import Cell
+from msbench.board.table.summary import facts
 from msbench.board.table.tables import detail_tables, main_table
 from msbench.records.record import Record
 from tests.board.conftest import FACES, Factory
@@ -165,6 +166,35 @@ def test_measured_speed_up_stands_with_its_quartiles(factory: Factory) -> None:
     part.ratio, part.q25, part.q75 = 2.5, 2.4, 2.65
     cell = cells_of(rows_of([run]), "random")["measured.cpu"]
     assert (cell.main, cell.sub) == ("2.50×", "2.40–2.65")
+
+
+def test_timings_are_of_one_machine_and_quality_of_all(factory: Factory) -> None:
+    """Two seeds on one machine, one on another that is ten times as fast; a method that only the other has run."""
+    runs = [factory.record(name, seed) for name in ("random", "one_shot") for seed in (0, 1, 2)]
+    runs += [factory.record("snip", 2)]
+    for run in runs:
+        assert run.cost
+        assert run.speedup
+        assert run.speedup.measured["cpu"]
+        foreign = run.seed == 2
+        run.environment = {"cpu": "Other CPU" if foreign else "A CPU"}
+        run.cost.wall_s = 10.0 if foreign else 100.0
+        part = run.speedup.measured["cpu"]
+        part.device, part.ratio = "cpu", 9.0 if foreign else 1.5
+
+    data = rows_of(runs)
+    row, cells = row_of(data, "random"), cells_of(data, "random")
+    assert row.delta_mean
+    assert row.delta_mean.n == 3
+    assert (cells["measured.cpu"].main, cells["time"].sort) == ("1.50×", 100.0)
+    assert "Other" not in cells["measured.cpu"].title
+    cells = cells_of(data, "snip")
+    assert (cells["measured.cpu"].main, cells["measured.cpu"].sub) == ("other", "machine")
+    assert cells["measured.cpu"].title.startswith("Other CPU")
+    assert cells["time"].main == "other machine"
+    assert cells["measured.cpu"].sort is cells["time"].sort is None
+    words = "A CPU (4 runs), Other CPU (3); speed-ups, latencies and training times are of the A CPU alone"
+    assert ("Machines", words) in facts(data)
 
 
 def test_a_missed_budget_is_said_in_words_and_colour(factory: Factory) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property, lru_cache
@@ -13,6 +14,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from msbench.board.reading.load import Run
+from msbench.board.reading.machine import Machine
 from msbench.board.text import words
 from msbench.records.record import DatasetPart, ModelPart, Record, TaskPart
 
@@ -124,6 +126,17 @@ class Board:
     def _meta_test(self) -> str:
         found = next((run.record.meta_test for run in self.everything if run.record.meta_test), None)
         return f"meta-test {found.mode} {found.task or ''}".strip() if found else ""
+
+    @cached_property
+    def machines(self) -> dict[Machine, int]:
+        """How many finished runs each machine made, most first."""
+        counts = Counter(run.machine for run in self.everything if run.finished)
+        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0].name)))
+
+    @property
+    def machine(self) -> Machine | None:
+        """Whose timings this board shows: times of different hardware do not compare. None: nothing has finished."""
+        return next(iter(self.machines), None)
 
     @property
     def newest(self) -> str:

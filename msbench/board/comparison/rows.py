@@ -10,6 +10,7 @@ from typing import Literal
 
 from msbench.board.comparison.grouping import Board, canonical
 from msbench.board.reading.load import Run
+from msbench.board.reading.machine import Machine
 from msbench.board.statistics import Summary, summarize
 from msbench.board.text import percent, seeds
 from msbench.records.record import (
@@ -66,12 +67,13 @@ class Outcome:
 class Row:
     """One sparsifier configuration under one budget.
 
-    runs: the newest of each seed, by seed. dense: the board's dense controls by run_id.
+    runs: the newest of each seed, by seed. dense: the board's dense controls by run_id. machine: whose timings count.
     """
 
     runs: tuple[Run, ...]
     superseded: tuple[Run, ...]
     dense: Mapping[str, Run]
+    machine: Machine | None
     reference: bool = False
     """Whether other rows' target is what this row achieved."""
     _metrics: dict[tuple[str, str], Summary | None] = field(default_factory=dict, init=False, repr=False)
@@ -83,6 +85,11 @@ class Row:
     @cached_property
     def finished(self) -> tuple[Run, ...]:
         return tuple(run for run in self.runs if run.finished)
+
+    @cached_property
+    def timed(self) -> tuple[Run, ...]:
+        """The finished runs of the board's machine: seeds of other hardware count for quality, not for time."""
+        return tuple(run for run in self.finished if run.machine == self.machine)
 
     @cached_property
     def budget(self) -> BudgetPart | None:
@@ -148,13 +155,18 @@ class Row:
         return self.summary(lambda run: value(part) if (part := run.record.speedup) else None)
 
     def latencies(self, device: str) -> list[LatencyPart]:
-        """Measurements on "cpu" or "cuda", one a seed where there is one."""
-        parts = (run.record.speedup.measured.get(device) for run in self.finished if run.record.speedup)
+        """Measurements on the board's "cpu" or "cuda", one a seed where there is one."""
+        parts = (run.record.speedup.measured.get(device) for run in self.timed if run.record.speedup)
         return [part for part in parts if part is not None]
 
     def measured(self, device: str) -> Summary | None:
         """Measured speed-up on a device over seeds."""
         return summarize(part.ratio for part in self.latencies(device))
+
+    @cached_property
+    def wall_time(self) -> Summary | None:
+        """Seconds that a run took on the board's machine, over seeds."""
+        return summarize(run.record.cost.wall_s for run in self.timed if run.record.cost)
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
@@ -210,7 +222,7 @@ def dense_row(board: Board) -> Row | None:
     if not board.dense:
         return None
     newest, superseded = _newest_per_seed(board.dense)
-    return Row(newest, superseded, {})
+    return Row(newest, superseded, {}, board.machine)
 
 
 def build_rows(board: Board) -> list[Row]:
@@ -229,7 +241,7 @@ def build_rows(board: Board) -> list[Row]:
         for runs in by_budget.values():
             newest, superseded = _newest_per_seed(runs)
             reference = any(run.run_id in references for run in newest)
-            rows.append(Row(newest, superseded, dense, reference))
+            rows.append(Row(newest, superseded, dense, board.machine, reference))
     return sorted(rows, key=_row_order)
 
 

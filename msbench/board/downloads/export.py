@@ -73,7 +73,7 @@ def _line(data: BoardRows, row: Row) -> dict[str, Any]:
         line |= _pair("speedup_macs", row.speedup(lambda part: part.macs))
         for device in data.devices():
             line |= _pair(f"speedup_{device}", row.measured(device))
-    line |= _pair("wall_s", row.summary(lambda run: run.record.cost.wall_s if run.record.cost else None))
+    line |= _pair("wall_s", row.wall_time)
     line |= _pair("samples", row.summary(lambda run: run.record.allowance.spent if run.record.allowance else None))
     return line | {"status": status_of(row)[1], "reason": "; ".join(row.objections)}
 

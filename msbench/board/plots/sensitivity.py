@@ -42,7 +42,7 @@ def strength(methods: Methods) -> Figure:
     measures: list[tuple[str, str, Callable[[Row], Summary | None]]] = [
         *((item.key, item.axis, item.summary) for item in quantities(methods.data)),
         ("sparsity", "Achieved sparsity, %", _percent_sparse),
-        ("time", "Training time, s", _seconds),
+        ("time", "Training time, s", lambda row: row.wall_time),
     ]
     views = [_strength_view(families, key, axis, measure) for key, axis, measure in measures] if families else []
     return Figure(
@@ -133,10 +133,6 @@ def _line(name: str, index: int, found: Sequence[tuple[float, Summary]]) -> Trac
         "meta": {"color": index % COLORS},
         **spread_bars([summary.sd for _, summary in found]),
     }
-
-
-def _seconds(row: Row) -> Summary | None:
-    return row.summary(lambda run: run.record.cost.wall_s if run.record.cost else None)
 
 
 def _percent_sparse(row: Row) -> Summary | None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msbench.board import text
 from msbench.board.comparison.rows import Row, status_of
+from msbench.board.reading.load import Run
 from msbench.board.statistics import Interval, Summary, summarize
 from msbench.records.record import LatencyPart, TaskPart
 
@@ -176,6 +177,8 @@ def measured_cell(row: Row, device: str) -> Cell:
         return hidden
     parts, ratio = row.latencies(device), row.measured(device)
     if ratio is None:
+        if elsewhere := set_ups(row.finished, device):
+            return Cell("other", sub="machine", tone="muted", toned="main", title="; ".join(elsewhere))
         return Cell(f"no {device_name(device)}", sub="not measured", tone="muted", toned="main")
     low = sum(part.q25 for part in parts) / len(parts)
     high = sum(part.q75 for part in parts) / len(parts)
@@ -185,7 +188,7 @@ def measured_cell(row: Row, device: str) -> Cell:
         sub=f"{text.number(low, 2)}{text.GAP}{text.number(high, 2)}{noisy}",
         sort=ratio.mean,
         tone="warn" if noisy else "",
-        title="; ".join(set_ups(row, device)),
+        title="; ".join(set_ups(row.timed, device)),
     )
 
 
@@ -197,7 +200,7 @@ def latency_cell(row: Row, device: str) -> Cell:
     dense = summarize(part.dense_s for part in row.latencies(device))
     if compact is None or dense is None:
         return absent("not measured")
-    words = "; ".join(set_ups(row, device))
+    words = "; ".join(set_ups(row.timed, device))
     return Cell(text.milliseconds(compact.mean), sub=text.milliseconds(dense.mean), sort=compact.mean, title=words)
 
 
@@ -217,17 +220,23 @@ def proof_cell(row: Row) -> Cell:
 
 def time_cell(row: Row) -> Cell:
     """Wall time and peak memory, mean over seeds."""
-    time = row.summary(lambda run: run.record.cost.wall_s if run.record.cost else None)
-    memory = row.summary(lambda run: run.record.cost.peak_memory if run.record.cost else None)
-    if time is None:
+    time, memory = row.wall_time, _peak_memory(row)
+    size = text.size(memory.mean) if memory else ""
+    if time is None and memory is None:
         return absent("not recorded")
-    return Cell(text.duration(time.mean), sub=text.size(memory.mean) if memory else "", sort=time.mean)
+    if time is None:
+        return Cell("other machine", sub=size, tone="muted", toned="main")
+    return Cell(text.duration(time.mean), sub=size, sort=time.mean)
 
 
 def memory_cell(row: Row) -> Cell:
     """Peak memory of a run, mean over seeds."""
-    memory = row.summary(lambda run: run.record.cost.peak_memory if run.record.cost else None)
+    memory = _peak_memory(row)
     return Cell(text.size(memory.mean), sort=memory.mean) if memory else absent("not recorded")
+
+
+def _peak_memory(row: Row) -> Summary | None:
+    return row.summary(lambda run: run.record.cost.peak_memory if run.record.cost else None)
 
 
 def samples_cell(row: Row) -> Cell:
@@ -254,11 +263,10 @@ def device_name(kind: str) -> str:
     return {"cpu": "CPU", "cuda": "GPU"}.get(kind, kind)
 
 
-def set_ups(row: Row, device: str) -> list[str]:
-    """The different set-ups of a row's measurements on a device, in words."""
-    runs = [run for run in row.finished if run.record.speedup]
-    parts = [(run.record.speedup.measured.get(device), run.record) for run in runs if run.record.speedup]
-    return sorted({set_up(part, record.environment) for part, record in parts if part})
+def set_ups(runs: Iterable[Run], device: str) -> list[str]:
+    """The different set-ups of these runs' measurements on a device, in words."""
+    measured = [(run.record.speedup.measured.get(device), run.record) for run in runs if run.record.speedup]
+    return sorted({set_up(part, record.environment) for part, record in measured if part})
 
 
 def set_up(part: LatencyPart, environment: Mapping[str, Any]) -> str:

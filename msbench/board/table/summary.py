@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from msbench.board import text
+from msbench.board.comparison.grouping import Board
 from msbench.board.comparison.ranking import BoardRows
 from msbench.board.reading.load import Run
 
@@ -68,6 +69,8 @@ def facts(data: BoardRows) -> list[tuple[str, str]]:
         found.append(("Tasks", ", ".join(_task_words(task.name, task.kind) for task in board.tasks)))
     numbers = {run.record.seed for run in board.everything}
     found.append(("Seeds", f"{text.seeds(numbers)} ({len(numbers)})"))
+    if board.machines:
+        found.append(("Machine" if len(board.machines) == 1 else "Machines", _machines(board)))
     found.append(("Preset", board.key.preset))
     found.append(("Newest run", text.moment(board.newest)))
     return found
@@ -84,6 +87,16 @@ def warnings(runs: Iterable[Run]) -> list[tuple[str, str]]:
         names = text.words(sorted(synthetic))
         found.append(("Synthetic data", f"{names}: rendered pictures; no claim about real ones."))
     return found
+
+
+def _machines(board: Board) -> str:
+    """Who made the runs, and whose timings are shown."""
+    (first, count), *others = board.machines.items()
+    if not others:
+        return first.name
+    more = ", ".join(f"{machine.name} ({text.count(number)})" for machine, number in others)
+    runs = text.plural(count, "run")
+    return f"{first.name} ({runs}), {more}; speed-ups, latencies and training times are of the {first.name} alone"
 
 
 def _unit(unit: str | None) -> str:

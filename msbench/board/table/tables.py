@@ -177,6 +177,6 @@ def _devices(data: BoardRows) -> dict[str, tuple[str, ...]]:
     """Device kind to the set-ups that were measured, in words."""
     found = {}
     for kind in data.devices():
-        setups = {words for row in data.shown for words in set_ups(row, kind)}
+        setups = {words for row in data.shown for words in set_ups(row.timed, kind)}
         found[device_name(kind)] = tuple(sorted(setups))
     return found
