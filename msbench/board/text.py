@@ -41,6 +41,11 @@ def percent(share: float, decimals: int = 1) -> str:
     return f"{number(100 * share, decimals)}{THIN}%"
 
 
+def level(share: float) -> str:
+    """A sparsity that was asked for as percent: with one decimal where it needs one, as in 30 and 48.7 percent."""
+    return percent(share, 0 if abs(share * 100 - round(share * 100)) < 0.05 else 1)
+
+
 def points(share: float, decimals: int = 1) -> str:
     """A difference of two shares in percentage points, signed."""
     return f"{signed(100 * share, decimals)}{THIN}pt"

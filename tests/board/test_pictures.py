@@ -43,6 +43,17 @@ def test_what_is_no_picture_is_passed_on(tmp_path: Path, raw: bytes) -> None:
     assert pictures.smaller(tmp_path / "a.png") == raw
 
 
+def test_a_page_keeps_room_for_its_picture(factory: Factory, tmp_path: Path) -> None:
+    whole, damaged = factory.record("random", seed=0), factory.record("random", seed=1)
+    runs = factory.save([whole, damaged], tmp_path / "runs")
+    sheet(runs / whole.run_id / "samples.png")
+    (runs / damaged.run_id / "samples.png").write_bytes(b"no picture")
+    build_site(runs, tmp_path / "site")
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "site" / "runs").glob("*.html")}
+    assert ' width="384" height="128" loading="lazy"' in pages[whole.run_id]
+    assert 'few test images" loading="lazy"' in pages[damaged.run_id]
+
+
 def test_a_huge_picture_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sheet(tmp_path / "a.png")
     monkeypatch.setattr(pictures, "LARGEST", 1000)

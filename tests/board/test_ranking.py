@@ -220,6 +220,7 @@ def test_methods_are_compared_over_boards_by_their_ranks(factory: Factory) -> No
     assert "3 methods on 4 problems" in found.words
     view = critical_difference_figure(found, "ranks").views[0]
     assert view.numbers[0] == ["good", "1.00", "a"]
+    assert view.spec["layout"]["xaxis"]["tickvals"] == [1, 2, 3]
     assert view.spec["data"][0]["error_x"]["array"] == pytest.approx([found.test.critical_difference / 2] * 3, rel=1e-4)
 
 

@@ -14,6 +14,8 @@ from msbench.board import text
         (text.signed(-2.0), "−2.0"),
         (text.signed(0.01), "0.0"),
         (text.percent(0.4401), "44.0\u202f%"),
+        (text.level(0.3), "30\u202f%"),
+        (text.level(0.4874), "48.7\u202f%"),
         (text.points(-0.031), "−3.1\u202fpt"),
         (text.times(1.784), "1.78×"),
         (text.count(20000), "20\u202f000"),

@@ -12,7 +12,7 @@ from msbench.board.comparison.grouping import Board, canonical
 from msbench.board.reading.load import Run
 from msbench.board.reading.machine import Machine
 from msbench.board.statistics import Summary, summarize
-from msbench.board.text import percent, seeds
+from msbench.board.text import level, seeds
 from msbench.records.record import (
     BudgetPart,
     CompressionPart,
@@ -105,7 +105,7 @@ class Row:
         if budget.mode == "matched" or self.reference:
             return Target(0, 0.0, not budget.structured, f"Matched budget, {family}")
         if budget.mode == "share" and budget.asked is not None:
-            label = f"{percent(budget.asked)} of the {budget.scope}'s {budget.unit}, {family}"
+            label = f"{level(budget.asked)} of the {budget.scope}'s {budget.unit}, {family}"
             return Target(1, budget.asked, not budget.structured, label)
         return Target(2, 0.0, not budget.structured, f"Natural sparsity, {family}")
 

@@ -15,6 +15,7 @@ from msbench.board.library.catalogue import InstalledDataset, package_of
 from msbench.board.library.names import dataset_href, distinct, file_name, plugin_href, prose
 from msbench.board.library.sheets import SHORT, Sheet, picture_of, read_sheet
 from msbench.board.reading.load import Run
+from msbench.board.reading.picture import picture_size
 from msbench.board.site.page import Page, digest
 from msbench.board.site.site import Site
 from msbench.records.record import DatasetPart, MetricValue
@@ -48,6 +49,11 @@ class Version:
         if source is None or self.withheld:
             return None
         return source, f"datasets/{file_name(self.part.name)}-{self.short}.webp"
+
+    @property
+    def picture_size(self) -> tuple[int, int] | None:
+        """Width and height of the contact sheet."""
+        return picture_size(self.picture[0]) if self.picture else None
 
     @property
     def withheld(self) -> bool:

@@ -28,7 +28,8 @@ def critical_difference_figure(comparison: Across, key: str) -> Figure:
         "marker": {"symbol": "circle", "size": 9},
         "meta": {"color": 0},
     }
-    spec = plotly_json([marks], "Average rank, 1 is best", "", yaxis=category_axis(), showlegend=False)
+    axis = {"tickvals": list(range(1, len(ranks) + 1)), "range": [min(ranks) - half - 0.2, max(ranks) + half + 0.2]}
+    spec = plotly_json([marks], "Average rank, 1 is best", "", xaxis=axis, yaxis=category_axis(), showlegend=False)
     header = ("Method", "Average rank", "Group")
     numbers = [
         [name, text.number(rank, 2), letters]

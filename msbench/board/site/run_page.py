@@ -16,6 +16,7 @@ from msbench.board.library.names import dataset_href, method_href, method_of, pl
 from msbench.board.plots import Figure, run_figures
 from msbench.board.reading.load import Run
 from msbench.board.reading.measured import TITLES, later_gaps, later_rows, read_measurements, timing_row
+from msbench.board.reading.picture import picture_size
 from msbench.board.reading.run_files import RunFile, configuration, log_tail, run_files
 from msbench.board.table.columns import constant_note
 from msbench.records.measurement import Measurement
@@ -130,6 +131,11 @@ class RunPage:
     @property
     def has_samples(self) -> bool:
         return any(name == "samples.png" for name, _, _ in self.run.files)
+
+    @property
+    def samples_size(self) -> tuple[int, int] | None:
+        """Width and height of the picture of predictions."""
+        return picture_size(self.run.folder / "samples.png")
 
     @property
     def configuration(self) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 from msbench.board.comparison.grouping import canonical
 from msbench.board.comparison.rows import Row
-from msbench.board.text import percent
+from msbench.board.text import level
 
 _TITLES: Final = {"budget": "Budget", "family": "Sparsity", "plugin": "Plugin", "status": "Status"}
 _BUDGETS: Final = {0: ("matched", "matched"), 2: ("natural", "natural")}
@@ -55,7 +55,7 @@ def facets_of(row: Row) -> Mapping[str, Mapping[str, str]]:
     family = "not known" if budget is None else "structured" if budget.structured else "unstructured"
     package = package_of(row)
     statuses = [outcome.status for outcome in row.outcomes] or ["ok"]
-    share = (f"{target.asked:g}", percent(target.asked)) if target.kind == 1 else ("unknown", "not known")
+    share = (f"{target.asked:g}", level(target.asked)) if target.kind == 1 else ("unknown", "not known")
     token, label = _BUDGETS.get(target.kind, share)
     return {
         "budget": {token: label},

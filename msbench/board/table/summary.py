@@ -34,7 +34,7 @@ def budget_words(data: BoardRows) -> str:
         parts.append(f"as many {key.scope} {_unit(key.unit)} removed as by {text.words(names)} with the same seed")
     shares = sorted({budget.asked for budget in budgets if budget.mode == "share" and budget.asked is not None})
     if shares:
-        listed = text.words(text.percent(share) for share in shares)
+        listed = text.words(text.level(share) for share in shares)
         parts.append(f"{listed} of the {key.scope}'s {_unit(key.unit)} removed")
     if any(row.target.natural for row in data.rows):
         parts.append("a sparsity of the method's own choice")
