@@ -25,7 +25,7 @@ def publish(
     verified_only: bool = typer.Option(
         False, "--verified-only", help="Only runs that `msbench results verify` found nothing wrong with."
     ),
-    no_pictures: bool = typer.Option(False, "--no-pictures", help="Without pictures of predictions, 0.3 MB a run."),
+    no_pictures: bool = typer.Option(False, "--no-pictures", help="Without pictures of predictions and data."),
     figures: lo.Figures = False,
     results: o.Results = None,
     plugin: o.PluginSources = None,

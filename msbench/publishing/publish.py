@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from msbench.board.library.sheets import SHEETS
 from msbench.board.reading.load import Run, read_run
 from msbench.errors import UserError
+from msbench.publishing.sheets import publish_sheets
 from msbench.publishing.shelve import Shelved, shelve
 from msbench.store.store import Store
 
@@ -47,20 +49,24 @@ def publish(
 ) -> list[Shelved]:
     """Copy runs, with the controls and references that they are compared with, among the published records.
 
-    verified_only: refuse runs without a verification of this very record. pictures: with those of predictions, where
-    the data may be passed on.
+    verified_only: refuse runs without a verification of this very record. pictures: with those of predictions and
+    of the data, where these may be passed on.
     """
     to.open()
     refused: list[Shelved] = []
-    chosen: list[Path] = []
+    chosen: list[Run] = []
     for run_id in with_controls(store, run_ids):
-        folder = store.folder(run_id)
-        wrong = _objection(folder, verified_only)
-        if wrong:
+        try:
+            run = read_run(store.folder(run_id))
+        except UserError as error:
+            refused.append(Shelved(run_id, "refused", str(error)))
+            continue
+        if wrong := _objection(run, verified_only):
             refused.append(Shelved(run_id, "refused", wrong))
         else:
-            chosen.append(folder)
-    return [*refused, *shelve(chosen, to.records, pictures=pictures)]
+            chosen.append(run)
+    publish_sheets(chosen, store.root / SHEETS, to.root / SHEETS, pictures=pictures)
+    return [*refused, *shelve((run.folder for run in chosen), to.records, pictures=pictures)]
 
 
 def with_controls(store: Store, run_ids: Iterable[str]) -> Sequence[str]:
@@ -85,12 +91,8 @@ def with_controls(store: Store, run_ids: Iterable[str]) -> Sequence[str]:
     return list(found)
 
 
-def _objection(folder: Path, verified_only: bool) -> str:
+def _objection(run: Run, verified_only: bool) -> str:
     """Why a run of a store may not be published, as far as only the store can tell; empty when it may."""
-    try:
-        run = read_run(folder)
-    except UserError as error:
-        return str(error)
     if verified_only and run.verified is None:
         return f"not verified; run `msbench results verify {run.run_id}`"
     return _files_objection(run)

@@ -20,6 +20,7 @@ from msbench.publishing.publish import PublicFolder, publish
 from msbench.records.record import Record
 from msbench.store.store import Store
 from tests.board.published import record_of, run_id, save
+from tests.board.test_library import sheets
 
 DIGEST = "0" * 64
 
@@ -69,6 +70,27 @@ def test_pictures_can_be_left_out(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert not list((tmp_path / "public").rglob("samples.png"))
     assert "Predictions beside labels" not in next((tmp_path / "public" / "site" / "runs").glob("*.html")).read_text()
+
+
+@pytest.mark.parametrize(("synthetic", "options"), [(True, []), (True, ["--no-pictures"]), (False, [])])
+def test_facts_of_the_data_are_published_and_pictures_of_what_msbench_makes(
+    tmp_path: Path, synthetic: bool, options: list[str]
+) -> None:
+    record = record_of("dense")
+    record.hashes["data"] = "data-1"
+    results = _store(tmp_path, [record])
+    stored = sheets(results, synthetic=synthetic)
+    words = ["publish", "--all", "--results", str(results), "--to", str(tmp_path / "public")]
+    done = _command(*words, *options)
+    assert done.exit_code == 0, done.output
+    there, shown = tmp_path / "public" / "datasets", synthetic and not options
+    assert {path.name for path in there.iterdir()} == {"rooms-data-1.json"} | ({"rooms-data-1.png"} if shown else set())
+    assert json.loads((there / "rooms-data-1.json").read_text())["tasks"][0]["classes"] == ["wall", "lamp"]
+    page = (tmp_path / "public" / "site" / "datasets" / "rooms.html").read_text(encoding="utf-8")
+    assert ("rooms-data-1.webp" in page) == shown
+    if shown:  # what is there stays
+        assert _command(*words, "--no-pictures").exit_code == 0
+        assert (there / "rooms-data-1.png").read_bytes() == (stored / "rooms-data-1.png").read_bytes()
 
 
 def test_the_manifest_names_the_machine(tmp_path: Path) -> None:
