@@ -31,9 +31,9 @@ def test_two_hundred_rows_weigh_less_than_two_megabytes(large: Path) -> None:
 
 
 def test_two_hundred_rows_answer_at_once(open_page: Callable[..., Page], large: Path) -> None:
-    """Processor time of the page's process up to `data-ready`, and for sorting until it is drawn.
+    """Processor time of the page's process up to `data-ready`, until all rows are laid out, and for sorting.
 
-    Other work on the machine does not stretch processor time.
+    Other work on the machine stretches processor time less than it does time; it still may, so limits have room.
     """
     page = open_page(large, "index.html")
     session = page.context.new_cdp_session(page)
@@ -46,6 +46,10 @@ def test_two_hundred_rows_answer_at_once(open_page: Callable[..., Page], large: 
     before = spent()
     page.reload(wait_until="domcontentloaded")
     page.wait_for_selector("html[data-ready]", state="attached")
+    assert spent() - before < 2 * LIMIT_S
+    page.wait_for_selector("html[data-whole]", state="attached")
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    assert page.locator("#main tr.row:visible").count() == 201
     assert spent() - before < 3 * LIMIT_S
     assert page.locator("#shown").inner_text() == "200 of 200 rows"
     before = spent()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -103,6 +103,20 @@ def test_a_figure_is_saved_as_svg_and_its_numbers_as_csv(page: Page, site: Path,
     assert dense == "dense,,1.00,,,0.00,yes"
     assert len(rows) == 3
     assert all(float(row.split(",")[-2]) < 0 for row in rows)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_numbers_open_below_a_plot_with_scripts_and_without(
+    open_page: Callable[..., Page], site: Path, scripts: bool
+) -> None:
+    page = open_page(site, "index.html", java_script_enabled=scripts)
+    numbers = page.locator(".view details").first
+    assert numbers.locator("table").count() == (0 if scripts else 1)
+    numbers.locator("summary").click()
+    first = numbers.locator("tbody tr").first
+    first.wait_for()
+    assert first.inner_text().startswith("meta_sparsity")
+    assert numbers.locator("tbody tr").count() == 4
 
 
 def test_every_plot_is_on_paper(page: Page, site: Path) -> None:

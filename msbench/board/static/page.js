@@ -27,4 +27,3 @@ addEventListener("popstate", () => {
   if (readView()) document.dispatchEvent(new Event("viewchange"));
 });
 document.querySelectorAll(".needs-script").forEach((element) => (element.hidden = false));
-addEventListener("DOMContentLoaded", () => (document.documentElement.dataset.ready = "true"));

@@ -280,6 +280,21 @@
     return /[",\n]/.test(inert) ? `"${inert.replaceAll('"', '""')}"` : inert;
   }
 
+  // The numbers are text until somebody asks for them: as elements they would be more than half of the page.
+  function numbers(block) {
+    const text = block.querySelector("details noscript");
+    if (text) {
+      const found = document.createElement("template");
+      found.innerHTML = text.textContent;
+      text.replaceWith(found.content);
+    }
+    return block.querySelector("details table");
+  }
+
+  for (const details of document.querySelectorAll(".view details")) {
+    details.addEventListener("toggle", () => numbers(details.closest(".view")), { once: true });
+  }
+
   const csv = (table) => [...table.rows].map((row) => [...row.cells].map(csvCell).join(",")).join("\n") + "\n";
 
   for (const button of document.querySelectorAll("button[data-save]")) {
@@ -287,7 +302,7 @@
     const name = block.dataset.file;
     button.addEventListener("click", async () => {
       if (button.dataset.save === "svg") save(name + ".svg", await svg(block.querySelector(".plot")), "image/svg+xml");
-      else save(name + ".csv", csv(block.querySelector("table")), "text/csv");
+      else save(name + ".csv", csv(numbers(block)), "text/csv");
     });
   }
 }

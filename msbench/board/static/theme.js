@@ -1,4 +1,5 @@
 // Light or dark: as the system says until the reader chooses, which is remembered. Runs before the first paint.
+// It also says when the page is ready, and when it is whole: rows far down a long board are laid out after the first paint.
 "use strict";
 {
   const KEY = "msbench-theme";
@@ -29,10 +30,18 @@
     apply();
   }
 
+  function complete() {
+    document.documentElement.dataset.whole = "true";
+  }
+
   apply();
   system.addEventListener("change", apply);
   addEventListener("DOMContentLoaded", () => {
     document.getElementById("theme").addEventListener("click", turn);
     apply();
+    document.documentElement.dataset.ready = "true";
+    if (location.hash) complete();
+    else requestAnimationFrame(() => setTimeout(complete));
   });
+  addEventListener("beforeprint", complete);
 }
