@@ -20,6 +20,8 @@ def plan(
 ) -> None:
     """Show what would run, what is in the store, and about how long it takes and how much disk it needs.
 
+    The store's runs of the same data, network and tasks tell; where there are none, a few training steps are timed.
+
     Example: msbench plan -s all --seeds 3
     """
     from rich.table import Table
@@ -46,4 +48,5 @@ def plan(
     console.print(table)
     missing = sum(not item.cached for item in planned)
     state = f"{missing} to run, {len(planned) - missing} in the store."
-    console.print(" ".join([state, estimate(planned, store), sharing(plugins, planned)]).strip())
+    cost = estimate(planned, store, plugins, default_cache())
+    console.print(" ".join([state, cost, sharing(plugins, planned)]).strip())
