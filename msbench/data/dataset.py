@@ -95,6 +95,13 @@ class TensorSamples(Samples):
         )
 
 
+def sent(value: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the processor on a device, without waiting for what a GPU is still doing."""
+    if device.type != "cuda":
+        return value.to(device)
+    return value.pin_memory().to(device, non_blocking=True)
+
+
 def _gather(value: Tensor, indices: Tensor, device: torch.device) -> Tensor:
     """Rows [B, ...] of an array in the processor's memory, on a device."""
     # index_select copies whole rows: 20 times as fast as an index in brackets for bytes

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from msbench.data.dataset import Batch, Samples
+from msbench.data.dataset import Batch, Samples, sent
 from msbench.errors import UserError
 
 _CHUNK = 256
@@ -50,7 +50,7 @@ class ResidentSamples(Samples):
         return sum(value.nbytes for value in self._arrays.values())
 
     def batch(self, indices: Tensor) -> Batch:
-        indices = indices.to(self._device)
+        indices = sent(indices, self._device)
         found = {
             name: _unpack(value.index_select(0, indices), self._kinds[name], name == "image")
             for name, value in self._arrays.items()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from msbench._torchvision import import_torchvision
-from msbench.data.dataset import Batch
+from msbench.data.dataset import Batch, sent
 from msbench.tasks.task import Task
 
 _Box = tuple[int, int, int, int]
@@ -25,7 +25,7 @@ _Box = tuple[int, int, int, int]
 def mirror(batch: Batch, tasks: Sequence[Task], where: Tensor) -> Batch:
     """Mirror the images at `where` (bool [B]) left to right, with all their targets."""
 
-    rows = where.nonzero().flatten().to(batch.image.device)  # in this order: nothing waits for a GPU
+    rows = sent(where.nonzero().flatten(), batch.image.device)
 
     def put(mirrored: Callable[[Tensor], Tensor], plain: Tensor) -> Tensor:
         return plain.index_copy(0, rows, mirrored(plain.index_select(0, rows)))
@@ -57,7 +57,7 @@ def zoom(batch: Batch, tasks: Sequence[Task], draws: Tensor, largest: float) -> 
     cropped away: large factors do not suit them.
     """
     boxes, factor = _boxes(draws, largest, *batch.image.shape[-2:])
-    factor = factor.to(batch.image.device)
+    factor = sent(factor, batch.image.device)
     image = _crop(batch.image, boxes, "BILINEAR")
 
     maps = [m for t in tasks for m in (batch.target[t.name], batch.valid[t.name]) if m.ndim > 1]
