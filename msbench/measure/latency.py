@@ -83,7 +83,7 @@ def measure(
     image = image.to(place)
     dense, compact = (copy.deepcopy(network).to(place, image.dtype) for network in (dense, compact))
     networks: list[Callable[[Tensor], object]] = [fold_batchnorm(dense, image), compact.eval()]
-    with _threads(threads), torch.inference_mode():
+    with threads_of(threads), torch.inference_mode():
         if mode == "graph":
             networks = [graphed(network, image) for network in networks]
         times, found = timed_race(
@@ -190,7 +190,8 @@ def interval_halfwidth(ratios: np.ndarray, confidence: float = 0.95) -> float:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads_of(count: int) -> Iterator[None]:
+    """torch with so many threads, as a run's process has it; then as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

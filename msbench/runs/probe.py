@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +13,7 @@ from torch import Tensor
 from msbench.config import RunConfig
 from msbench.data.dataset import Batch, Samples
 from msbench.errors import UserError
+from msbench.measure.latency import threads_of
 from msbench.models.multitask import MultiTaskModel
 from msbench.plugins import Plugins
 from msbench.runs.build import rebuild
@@ -48,7 +47,7 @@ def probe(plugins: Plugins, config: RunConfig, cache: Path) -> Probe | None:
         return None
     to_training_layout(model, device)
     size = sum(value.nbytes for value in model.state_dict().values()) + _BESIDE
-    with _threads(config.engine.threads):
+    with threads_of(config.engine.threads):
         few = _seconds(model, tasks, samples.batch_on(_first(_FEW, samples), device), config.training.amp)
         if few * config.training.batch > _ENOUGH and device.type == "cpu":
             return Probe(few, size)
@@ -81,14 +80,3 @@ def _seconds(model: MultiTaskModel, tasks: tuple[Task, ...], batch: Batch, amp: 
         step()
         steps += 1
     return (time.perf_counter() - begun) / steps / len(batch)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """torch as a run's process has it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
